@@ -1,0 +1,40 @@
+"""gradprobe: measure how gradients travel through time in recurrent networks.
+
+The public names are loaded when they are first used, so that importing the package, and the parts
+that only read stored results, do not import torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradprobe._lazy import lazy_names
+from gradprobe._version import __version__
+
+if TYPE_CHECKING:
+    from gradprobe import frame as frame
+    from gradprobe import linalg as linalg
+    from gradprobe import models as models
+    from gradprobe import probes as probes
+    from gradprobe import reports as reports
+    from gradprobe import studies as studies
+    from gradprobe import tasks as tasks
+
+__all__ = ["__version__", "frame", "linalg", "models", "probes", "reports", "studies", "tasks"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "frame": "",
+        "linalg": "",
+        "models": "",
+        "probes": "",
+        "reports": "",
+        "studies": "",
+        "tasks": "",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

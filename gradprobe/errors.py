@@ -1,0 +1,75 @@
+"""Errors of gradprobe: each message names what was expected, what was got, and what to do."""
+
+
+class GradprobeError(Exception):
+    """Base of every error that gradprobe raises on purpose.
+
+    The command line turns it into one line on standard error and exit code 2.
+
+    Examples
+    --------
+    >>> issubclass(ArgumentError, GradprobeError)
+    True
+    """
+
+
+class ArgumentError(GradprobeError, ValueError):
+    """An argument has a wrong value, type, shape or dtype.
+
+    Examples
+    --------
+    >>> raise ArgumentError("hidden_size must be a positive integer, got -3")
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.ArgumentError: hidden_size must be a positive integer, got -3
+    """
+
+
+class UnknownNameError(GradprobeError, LookupError):
+    """A name stands in no registry; the message lists the valid ones.
+
+    Examples
+    --------
+    >>> issubclass(UnknownNameError, LookupError)
+    True
+    """
+
+
+class UnsupportedModelError(GradprobeError, TypeError):
+    """A model cannot be probed; the message says why.
+
+    Examples
+    --------
+    >>> issubclass(UnsupportedModelError, TypeError)
+    True
+    """
+
+
+class NonFiniteError(GradprobeError, ArithmeticError):
+    """A computation met NaN or an infinity; the message says where.
+
+    Examples
+    --------
+    >>> issubclass(NonFiniteError, ArithmeticError)
+    True
+    """
+
+
+class StudyFileError(GradprobeError):
+    """A study file cannot be read, or breaks its schema.
+
+    Examples
+    --------
+    >>> issubclass(StudyFileError, GradprobeError)
+    True
+    """
+
+
+class StoreError(GradprobeError):
+    """A folder of results cannot be opened, written or understood.
+
+    Examples
+    --------
+    >>> issubclass(StoreError, GradprobeError)
+    True
+    """

@@ -1,0 +1,1 @@
+"""Graded matrix products: tensors in, tensors out; this package knows no model."""

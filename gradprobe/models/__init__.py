@@ -1,0 +1,1 @@
+"""Recurrent models: the cell contract, one file per family, stacking, adapters, the unrolled pass."""

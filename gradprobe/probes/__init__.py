@@ -1,0 +1,1 @@
+"""Probes: one file per quantity; each takes a trajectory and gives rows of the tidy table."""

@@ -1,0 +1,57 @@
+"""Registries: a dictionary from a name to the place of what it names.
+
+The values are ``"module:attribute"`` strings, so that the names can be listed and checked without
+importing torch; the module is imported when the thing itself is asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from gradprobe.errors import UnknownNameError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def check_name(kind: str, registry: Mapping[str, str], name: object) -> str:
+    """Return `name` if it stands in `registry`.
+
+    Parameters
+    ----------
+    kind
+        What the registry holds, in the singular: ``"model"``, ``"probe"``, ``"task"``.
+    registry
+        Places by name.
+    name
+        The name to look up.
+
+    Raises
+    ------
+    UnknownNameError
+        The name is not there; the message lists those that are.
+
+    Examples
+    --------
+    >>> check_name("model", {"vanilla": "gradprobe.models.vanilla:Vanilla"}, "vanila")
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.UnknownNameError: unknown model 'vanila'; the models are: vanilla
+    """
+    if not isinstance(name, str) or name not in registry:
+        valid = ", ".join(sorted(registry))
+        raise UnknownNameError(f"unknown {kind} {name!r}; the {kind}s are: {valid}")
+    return name
+
+
+def look_up(kind: str, registry: Mapping[str, str], name: object) -> Any:
+    """Import and return what `name` stands for in `registry`.
+
+    Examples
+    --------
+    >>> look_up("function", {"root": "math:sqrt"}, "root")(4.0)
+    2.0
+    """
+    module, _, attribute = registry[check_name(kind, registry, name)].partition(":")
+    return getattr(importlib.import_module(module), attribute)

@@ -1,0 +1,1 @@
+"""Tasks: where inputs come from, one file per task."""
