@@ -1,0 +1,131 @@
+"""What every task states, and what the base gives in return."""
+
+from __future__ import annotations
+
+import abc
+from typing import TYPE_CHECKING, ClassVar
+
+from gradprobe import checks
+from gradprobe.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Generator, Tensor
+
+SPLITS = ("train", "validation", "test")
+"""The parts that every task divides its examples into."""
+
+
+class Task(abc.ABC):
+    """Sequences with a class each, divided into train, validation and test examples.
+
+    A task states `name`, `input_size` (D), `length` (T), `number_of_classes`, `provenance` (one
+    sentence on where the data come from), `size` and `_sequences`.  The base validates what it is
+    asked for and converts to tensors.  Building a task loads no data and does not import torch.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe import tasks
+    >>> task = tasks.build("digits_rows")
+    >>> generator = torch.Generator().manual_seed(0)
+    >>> inputs, targets = task.batch("train", [0, 1, 2], generator)
+    >>> inputs.shape, targets.shape
+    (torch.Size([8, 3, 8]), torch.Size([3]))
+    """
+
+    name: ClassVar[str]
+    number_of_classes: ClassVar[int]
+    input_size: int
+    length: int
+
+    @property
+    @abc.abstractmethod
+    def provenance(self) -> str:
+        """One sentence: the data set, its version, how many examples, how they are split."""
+
+    @abc.abstractmethod
+    def size(self, split: str) -> int:
+        """Return how many examples `split` has.
+
+        Parameters
+        ----------
+        split
+            ``"train"``, ``"validation"`` or ``"test"``.
+        """
+
+    @abc.abstractmethod
+    def _sequences(
+        self, split: str, indices: list[int], generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return inputs (T, B, D) float64 and targets (B,) int64 of checked `indices`."""
+
+    def batch(
+        self, split: str, indices: Sequence[int], generator: Generator
+    ) -> tuple[Tensor, Tensor]:
+        """Return the examples of `split` at `indices`.
+
+        Parameters
+        ----------
+        split
+            ``"train"``, ``"validation"`` or ``"test"``.
+        indices
+            B positions within the split, each in 0 … ``size(split) - 1``.
+        generator
+            Source of what a task draws anew for every example, such as noise; a task that draws
+            nothing leaves it as it is.
+
+        Returns
+        -------
+        inputs
+            (T, B, D), float64, time first.
+        targets
+            (B,), int64, each in 0 … ``number_of_classes - 1``.
+
+        Raises
+        ------
+        ArgumentError
+            The split is unknown, or an index lies outside it.
+        """
+        last = self.size(split) - 1
+        positions = [int(index) for index in indices]
+        outside = [index for index in positions if not 0 <= index <= last]
+        if not positions or outside:
+            raise ArgumentError(
+                f"indices into split {split!r} of task {self.name!r} must lie between 0 and {last}"
+                f", got {outside[0] if outside else 'none'}"
+            )
+        return self._sequences(split, positions, generator)
+
+    def draw(self, count: int, generator: Generator, split: str = "train") -> tuple[Tensor, Tensor]:
+        """Return `count` different examples of `split`, drawn at random, as `batch` does.
+
+        Parameters
+        ----------
+        count
+            B, at most ``size(split)``.
+        generator
+            Source of the choice first, then of what the task draws for each example.
+        split
+            ``"train"``, ``"validation"`` or ``"test"``.
+
+        Examples
+        --------
+        >>> import torch
+        >>> from gradprobe import tasks
+        >>> task = tasks.build("digits_pixels")
+        >>> inputs, targets = task.draw(4, torch.Generator().manual_seed(0))
+        >>> inputs.shape
+        torch.Size([64, 4, 1])
+        """
+        import torch  # noqa: PLC0415 - a task is described without torch, drawn with it
+
+        available = self.size(split)
+        if checks.positive_integer("count", count) > available:
+            raise ArgumentError(
+                f"count must be at most the {available} examples of split {split!r} "
+                f"of task {self.name!r}, got {count}"
+            )
+        chosen = torch.randperm(available, generator=generator)[:count]
+        return self.batch(split, chosen.tolist(), generator)

@@ -1,0 +1,10 @@
+"""The names of the tasks, and where each is."""
+
+from __future__ import annotations
+
+TASKS: dict[str, str] = {
+    "digits_rows": "gradprobe.tasks.digits_rows:DigitsRows",
+    "digits_pixels": "gradprobe.tasks.digits_pixels:DigitsPixels",
+    "noise_padded_digits": "gradprobe.tasks.noise_padded_digits:NoisePaddedDigits",
+}
+"""Place of each task by name; none of these modules imports torch until a batch is asked for."""
