@@ -1,0 +1,8 @@
+"""The probes by name: a new one is one file and one line here."""
+
+PROBES: dict[str, str] = {
+    "singular_values": "gradprobe.probes.singular_values:singular_values",
+    "gradient_norm": "gradprobe.probes.gradient_norm:gradient_norm",
+    "eigenvalue_real_parts": "gradprobe.probes.eigenvalue_real_parts:eigenvalue_real_parts",
+}
+"""The function of every probe, as ``"module:function"``."""

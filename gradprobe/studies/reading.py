@@ -1,0 +1,166 @@
+"""Reading a study file; every mistake in it is named at once, each with its key."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from gradprobe.errors import StudyFileError
+from gradprobe.studies.schema import Grid, ModelChoice, Study, TaskChoice
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pydantic import BaseModel
+    from pydantic_core import ErrorDetails
+
+TABLES: dict[str, type[BaseModel]] = {"task": TaskChoice, "grid": Grid, "models": ModelChoice}
+LONGEST_QUOTE = 80
+
+
+def load_study(path: str | Path) -> Study:
+    """Read and check the study file at `path`.
+
+    Parameters
+    ----------
+    path
+        A TOML file.
+
+    Raises
+    ------
+    StudyFileError
+        The file cannot be read, is not TOML, or breaks the schema; the message names the file and,
+        for each mistake, the key, what was expected and what was got.
+
+    Examples
+    --------
+    >>> load_study("missing.toml")
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StudyFileError: missing.toml: cannot be read: No such file or directory
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+    except OSError as error:
+        raise StudyFileError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise StudyFileError(f"{path}: is not UTF-8 text: {error}") from error
+    return parse_study(text, str(path))
+
+
+def parse_study(text: str, file_name: str) -> Study:
+    """Check the text of a study file.
+
+    Parameters
+    ----------
+    text
+        TOML.
+    file_name
+        What messages call the file.
+
+    Raises
+    ------
+    StudyFileError
+        As for `load_study`.
+
+    Examples
+    --------
+    >>> parse_study("name = ", "draft.toml")
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StudyFileError: draft.toml: is not valid TOML: Invalid value (at end of
+    document)
+    """
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise StudyFileError(f"{file_name}: is not valid TOML: {error}") from error
+    try:
+        study = Study.model_validate(tables)
+    except ValidationError as error:
+        mistakes = [_sentence(detail, tables) for detail in error.errors(include_url=False)]
+        refuse(file_name, mistakes + _too_long(tables), error)
+    refuse(file_name, _too_long(tables))
+    study._text = text
+    return study
+
+
+def refuse(file_name: str, mistakes: Sequence[str], cause: Exception | None = None) -> None:
+    """Raise a `StudyFileError` that lists `mistakes`, if there are any.
+
+    Examples
+    --------
+    >>> refuse("draft.toml", [])
+    >>> refuse("draft.toml", ["grid.seeds: missing"])
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StudyFileError: draft.toml: grid.seeds: missing
+    """
+    if len(mistakes) == 1:
+        raise StudyFileError(f"{file_name}: {mistakes[0]}") from cause
+    if mistakes:
+        lines = "".join(f"\n  {mistake}" for mistake in mistakes)
+        raise StudyFileError(f"{file_name}: {len(mistakes)} mistakes:{lines}") from cause
+
+
+def _too_long(tables: dict[str, Any]) -> list[str]:
+    """Return the mistake of asking for more steps than the task has, if both tables are sound."""
+    try:
+        task = TaskChoice.model_validate(tables.get("task")).build()
+        grid = Grid.model_validate(tables.get("grid"))
+    except ValidationError:
+        return []
+    longest = max(grid.lengths)
+    if longest <= task.length:
+        return []
+    return [
+        f"grid.lengths: expected at most the {task.length} steps of task {task.name!r}, "
+        f"got {longest}"
+    ]
+
+
+def _sentence(detail: ErrorDetails, tables: dict[str, Any]) -> str:
+    """Return one mistake as ``key: what was expected, what was got``."""
+    key = _dotted(detail["loc"], tables)
+    if detail["type"] == "missing":
+        return f"{key}: missing; this key is required"
+    if detail["type"] == "extra_forbidden":
+        return f"{key}: unknown key; expected one of {', '.join(_known_keys(detail['loc']))}"
+    expected = (
+        detail["msg"]
+        .removeprefix("Value error, ")
+        .replace("Input should be", "expected")
+        .replace("Input should", "expected to")
+        .replace("tuple", "list")
+        .replace("dictionary", "table")
+    )
+    if detail["type"] == "value_error":
+        return f"{key}: {expected}"
+    return f"{key}: {expected}, got {_quoted(detail['input'])}"
+
+
+def _dotted(location: Sequence[int | str], tables: dict[str, Any]) -> str:
+    """Return ``models[2].hidden_size (GRU)`` for ``("models", 2, "hidden_size")``."""
+    key = ""
+    for part in location:
+        key += f"[{part}]" if isinstance(part, int) or part == "[key]" else f".{part}"
+    key = key.removeprefix(".").removesuffix("[[key]]")
+    match location:
+        case ["models", int(index), *_]:
+            model = tables["models"][index]
+            if isinstance(model, dict) and isinstance(model.get("label"), str):
+                return f"{key} ({model['label']})"
+    return key
+
+
+def _known_keys(location: Sequence[int | str]) -> list[str]:
+    table = TABLES[str(location[0])] if len(location) > 1 else Study
+    return list(table.model_fields)
+
+
+def _quoted(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_QUOTE else f"{text[:LONGEST_QUOTE]}…"

@@ -1,0 +1,184 @@
+"""Reading the store of a study's results: one folder, one SQLite file, one row per cell.
+
+Any number of processes may read while one writes (`gradprobe.studies.writer`).
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from gradprobe import frame
+from gradprobe.errors import StoreError, StudyFileError
+from gradprobe.studies import database
+from gradprobe.studies.reading import parse_study
+from gradprobe.studies.tables import decode_table
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gradprobe.studies.schema import Study
+
+Status = Literal["finished", "failed"]
+
+LATEST_STUDY_FILE = "SELECT text FROM study_files ORDER BY rowid DESC LIMIT 1"
+GRID_WITH_CELLS = """
+SELECT grid.hash, grid.label, grid.specification, status, provenance, started, finished, seconds,
+       table_version, table_parquet, error
+FROM grid LEFT JOIN cells ON cells.hash = grid.hash ORDER BY position
+"""
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """What the store holds of one cell of the study.
+
+    Attributes
+    ----------
+    hash
+        SHA-256 of the canonical specification.
+    label, task, seed
+        What the study calls the model; the task's name; the seed.
+    status
+        ``"finished"``, or ``"failed"``: then there is no table, and the next run tries again.
+    started, finished
+        Times in ISO 8601, UTC.
+    seconds
+        Duration of the computation.
+    provenance
+        Versions, commit, machine, task, as a nested dictionary of JSON values.
+    specification
+        Everything that determines the table.
+    error
+        Why it failed; None for a finished cell.
+    """
+
+    hash: str
+    label: str
+    task: str
+    seed: int
+    status: Status
+    started: str
+    finished: str
+    seconds: float
+    provenance: dict[str, Any]
+    specification: dict[str, Any]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class StudyResults:
+    """All that a report needs of a folder of results.
+
+    Attributes
+    ----------
+    study
+        The study, as the last run read it; ``study.text`` is the file.
+    table
+        The finished cells' rows, with ``model`` (the label), ``task`` and ``seed`` filled, in the
+        grid's order: the tidy table of `gradprobe.frame`.
+    cells
+        A record for every cell of the study that was finished or failed, in the grid's order.
+    missing
+        Specifications of the cells that are not finished: not begun, or failed.
+    """
+
+    study: Study
+    table: pd.DataFrame
+    cells: list[CellRecord]
+    missing: list[dict[str, Any]]
+
+
+def read_results(folder: str | Path) -> StudyResults:
+    """Read a folder of results; a run may be writing to it, and it may be read-only.
+
+    Parameters
+    ----------
+    folder
+        The results' folder.
+
+    Raises
+    ------
+    StoreError
+        There is no store of this format, or it is damaged.
+    """
+    path = Path(folder)
+    with database.translated(path), closing(database.open_for_reading(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute("BEGIN")
+        file = connection.execute(LATEST_STUDY_FILE).fetchone()
+        rows = connection.execute(GRID_WITH_CELLS).fetchall()
+    if file is None:
+        raise StoreError(f"{path}: the run that made this folder wrote no study into it")
+    begun = [row for row in rows if row["status"] is not None]
+    finished = [row for row in begun if row["status"] == "finished"]
+    missing = [row["specification"] for row in rows if row["status"] != "finished"]
+    return StudyResults(
+        study=_stored_study(path, file["text"]),
+        table=frame.concatenate([_labelled_table(path, row) for row in finished]),
+        cells=[_record(row) for row in begun],
+        missing=[json.loads(specification) for specification in missing],
+    )
+
+
+def load(folder: str | Path) -> pd.DataFrame:
+    """Return the tidy table of a folder of results: all finished cells of its study.
+
+    Parameters
+    ----------
+    folder
+        The results' folder.
+
+    Raises
+    ------
+    StoreError
+        There is no store of this format, or it is damaged.
+
+    Examples
+    --------
+    >>> load("missing")
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StoreError: missing: holds no results (results.sqlite is not there)
+    """
+    return read_results(folder).table
+
+
+def _stored_study(path: Path, text: str) -> Study:
+    try:
+        return parse_study(text, f"the study file stored in {path}")
+    except StudyFileError as error:
+        raise StoreError(f"{path}: was written by another version of gradprobe: {error}") from error
+
+
+def _record(row: sqlite3.Row) -> CellRecord:
+    specification = json.loads(row["specification"])
+    return CellRecord(
+        hash=row["hash"],
+        label=row["label"],
+        task=specification["task"]["name"],
+        seed=specification["seed"],
+        status=row["status"],
+        started=row["started"],
+        finished=row["finished"],
+        seconds=row["seconds"],
+        provenance=json.loads(row["provenance"]),
+        specification=specification,
+        error=row["error"],
+    )
+
+
+def _labelled_table(path: Path, row: sqlite3.Row) -> pd.DataFrame:
+    record, version = _record(row), row["table_version"]
+    name = f"{path}: the table of cell {record.hash[:12]}"
+    if version != frame.SCHEMA_VERSION:
+        raise StoreError(
+            f"{name} has version {version}, this gradprobe reads {frame.SCHEMA_VERSION}; "
+            "run the study again into a new folder"
+        )
+    table = decode_table(row["table_parquet"], name)
+    return frame.concatenate([table], model=record.label, task=record.task, seed=record.seed)

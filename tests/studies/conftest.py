@@ -1,0 +1,49 @@
+"""A small study file, as text and checked, for every test of the studies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from gradprobe.studies.reading import parse_study
+
+if TYPE_CHECKING:
+    from gradprobe.studies.schema import Study
+
+SMALL_STUDY = """\
+name = "small"
+question = "Do gradients survive 64 steps?"
+
+[task]
+name = "noise_padded_digits"
+options = { length = 64 }
+
+[grid]
+seeds = [0, 1]
+lengths = [64, 32]
+sequences = 2
+
+[[models]]
+label = "Vanilla"
+name = "vanilla"
+hidden_size = 4
+
+[[models]]
+label = "LSTM, forget bias 5"
+name = "lstm"
+hidden_size = 4
+options = { forget_bias = 5.0 }
+
+[probes.gradient_norm]
+"""
+
+
+@pytest.fixture
+def study_text() -> str:
+    return SMALL_STUDY
+
+
+@pytest.fixture
+def study() -> Study:
+    return parse_study(SMALL_STUDY, "small.toml")
