@@ -1,0 +1,104 @@
+"""The gated recurrent unit (Cho et al. 2014), in the form that torch and cuDNN compute."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from gradprobe import checks
+from gradprobe.models.biases import Biases
+from gradprobe.models.cell import Cell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprobe.models.initialiser import Initialiser
+
+
+class Gru(Cell):
+    """A GRU.
+
+    r, z = σ(W_{r,z} h_{t-1} + V_{r,z} x_t + b_{r,z}),
+    n = tanh(V_n x_t + b_n + r ∘ (W_n h_{t-1} + b′_n)),  h_t = (1 − z) ∘ n + z ∘ h_{t-1};
+    the gates are stacked in torch's order r, z, n.  b′_n, which the reset gate multiplies, is a
+    parameter of the pointwise map; it exists with two bias vectors only.
+
+    Parameters
+    ----------
+    input_size, hidden_size
+        D and N.
+    initialiser
+        Where the initial values come from: W ~ N(0, σ_w²/N), V ~ N(0, 1/D), biases 0.
+    recurrent_scale
+        σ_w.
+    biases
+        ``"one"`` vector, torch's ``"two"``, or ``"none"``.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe.models import Initialiser
+    >>> initialiser = Initialiser(torch.Generator().manual_seed(0))
+    >>> Gru(1, 4, initialiser=initialiser, biases="two").degrees_of_freedom
+    76
+    """
+
+    recurrent_terms: ClassVar[int] = 3
+    drive_terms: ClassVar[int] = 3
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        initialiser: Initialiser,
+        recurrent_scale: float = 1.0,
+        biases: str = "one",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        scale = checks.non_negative_number("recurrent_scale", recurrent_scale)
+        size = self.hidden_size
+        self.recurrent_weight = initialiser.normal(
+            3 * size, size, standard_deviation=scale / size**0.5
+        )
+        self.input_weight = initialiser.normal(
+            3 * size, self.input_size, standard_deviation=self.input_size**-0.5
+        )
+        self.biases = Biases(3 * size, biases, initialiser)
+
+    def recurrent_matrix(self) -> Tensor:
+        """Return the recurrent weights of r, z, n, shape (3N, N)."""
+        return self.recurrent_weight
+
+    def input_matrix(self) -> Tensor:
+        """Return the input weights of r, z, n, shape (3N, D)."""
+        return self.input_weight
+
+    def drive_bias(self) -> Tensor | None:
+        """Return the biases that are simply added, shape (3N,): all but b′_n."""
+        if self.biases.input is None or self.biases.recurrent is None:
+            return self.biases.input
+        added = self.biases.recurrent[: 2 * self.hidden_size]
+        return self.biases.input + torch.nn.functional.pad(added, (0, self.hidden_size))
+
+    def unit_parameters(self) -> Tensor:
+        """Return b′_n, shape (1, N), or shape (0, N) without a second bias vector."""
+        if self.biases.recurrent is None:
+            return super().unit_parameters()
+        return self.biases.recurrent[None, 2 * self.hidden_size :]
+
+    def pointwise(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> Tensor:
+        """Return (1 − z) ∘ n + z ∘ h."""
+        gates = torch.sigmoid(recurrent[..., :2, :] + drive[..., :2, :])
+        reset, update = gates[..., :1, :], gates[..., 1:, :]
+        inner = recurrent[..., 2:, :] + unit_parameters.sum(-2, keepdim=True)
+        candidate = torch.tanh(drive[..., 2:, :] + reset * inner)
+        return candidate + update * (state - candidate)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """The biases of r and z, which are only ever added, count once."""
+        return self.stored_parameters - self.biases.redundant * 2 // 3

@@ -1,0 +1,77 @@
+"""Initial values of parameters, drawn from a generator that is passed in."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from gradprobe.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+class Initialiser:
+    """Draws parameters; the same numbers for every device and every floating-point dtype.
+
+    Numbers are drawn in float64 on the generator's device, then rounded and moved, so that a seed
+    gives one model wherever it runs.
+
+    Parameters
+    ----------
+    generator
+        Source of the randomness.
+    dtype
+        Floating-point dtype of the parameters; torch's default dtype if not given.
+    device
+        Device of the parameters.
+
+    Examples
+    --------
+    >>> import torch
+    >>> initialise = Initialiser(torch.Generator().manual_seed(0))
+    >>> initialise.normal(2, 3, standard_deviation=0.5).shape
+    torch.Size([2, 3])
+    """
+
+    def __init__(
+        self,
+        generator: torch.Generator,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        if not isinstance(generator, torch.Generator):
+            raise ArgumentError(f"generator must be a torch.Generator, got {generator!r}")
+        self.generator = generator
+        self.dtype = torch.get_default_dtype() if dtype is None else dtype
+        self.device = torch.device("cpu" if device is None else device)
+        if not self.dtype.is_floating_point:
+            raise ArgumentError(f"dtype must be a floating-point dtype, got {self.dtype}")
+
+    def normal(self, *shape: int, standard_deviation: float) -> nn.Parameter:
+        """Return a parameter with independent N(0, standard_deviation²) entries."""
+        return self._parameter(self._draw(*shape) * standard_deviation)
+
+    def orthogonal(self, size: int) -> Tensor:
+        """Return an orthogonal matrix, uniform over the orthogonal group (Haar measure).
+
+        The QR factorisation of a Gaussian matrix, with the signs of diag(R) moved into Q
+        (Mezzadri 2007, "How to generate random matrices from the classical compact groups").
+        """
+        q, r = torch.linalg.qr(self._draw(size, size))
+        matrix: Tensor = q * r.diagonal().sign()
+        return matrix.to(dtype=self.dtype, device=self.device)
+
+    def constant(self, *shape: int, value: float = 0.0) -> nn.Parameter:
+        """Return a parameter whose entries all equal `value`."""
+        return self._parameter(torch.full(shape, value, dtype=torch.float64))
+
+    def _draw(self, *shape: int) -> Tensor:
+        device = self.generator.device
+        return torch.randn(shape, generator=self.generator, dtype=torch.float64, device=device)
+
+    def _parameter(self, values: Tensor) -> nn.Parameter:
+        return nn.Parameter(values.to(dtype=self.dtype, device=self.device))

@@ -1,0 +1,114 @@
+"""The long short-term memory network (Hochreiter & Schmidhuber 1997; Gers et al. 2000)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from gradprobe import checks
+from gradprobe.errors import ArgumentError
+from gradprobe.models.biases import Biases
+from gradprobe.models.cell import Cell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprobe.models.initialiser import Initialiser
+
+
+class Lstm(Cell):
+    """An LSTM; its state is (h, c), both of length N.
+
+    i, f, o = σ(W_{i,f,o} h_{t-1} + V_{i,f,o} x_t + b_{i,f,o}),
+    g = tanh(W_g h_{t-1} + V_g x_t + b_g),
+    c_t = f ∘ c_{t-1} + i ∘ g,  h_t = o ∘ tanh(c_t);
+    the gates are stacked in torch's order i, f, g, o.
+
+    Parameters
+    ----------
+    input_size, hidden_size
+        D and N.
+    initialiser
+        Where the initial values come from: W ~ N(0, σ_w²/N), V ~ N(0, 1/D), biases 0 but for
+        `forget_bias`.
+    recurrent_scale
+        σ_w.
+    forget_bias
+        Initial bias of the forget gate; 1 keeps memory open (Jozefowicz et al. 2015).
+    biases
+        ``"one"`` vector, torch's ``"two"`` (added), or ``"none"``; with ``"none"`` a forget bias
+        cannot be had and must be 0.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe.models import Initialiser
+    >>> initialiser = Initialiser(torch.Generator().manual_seed(0))
+    >>> Lstm(1, 128, initialiser=initialiser).stored_parameters + 10 * 129
+    67850
+    """
+
+    components: ClassVar[int] = 2
+    recurrent_terms: ClassVar[int] = 4
+    drive_terms: ClassVar[int] = 4
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        initialiser: Initialiser,
+        recurrent_scale: float = 1.0,
+        forget_bias: float = 1.0,
+        biases: str = "one",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        scale = checks.non_negative_number("recurrent_scale", recurrent_scale)
+        size = self.hidden_size
+        self.recurrent_weight = initialiser.normal(
+            4 * size, size, standard_deviation=scale / size**0.5
+        )
+        self.input_weight = initialiser.normal(
+            4 * size, self.input_size, standard_deviation=self.input_size**-0.5
+        )
+        self.biases = Biases(4 * size, biases, initialiser)
+        self._open_forget_gate(checks.finite_number("forget_bias", forget_bias))
+
+    def _open_forget_gate(self, forget_bias: float) -> None:
+        if self.biases.input is None:
+            if forget_bias != 0.0:
+                raise ArgumentError(
+                    "forget_bias must be 0 when biases is 'none', since there is no bias to hold "
+                    f"it; got {forget_bias}"
+                )
+            return
+        with torch.no_grad():
+            self.biases.input[self.hidden_size : 2 * self.hidden_size] = forget_bias
+
+    def recurrent_matrix(self) -> Tensor:
+        """Return the four gates' recurrent weights, shape (4N, N)."""
+        return self.recurrent_weight
+
+    def input_matrix(self) -> Tensor:
+        """Return the four gates' input weights, shape (4N, D)."""
+        return self.input_weight
+
+    def drive_bias(self) -> Tensor | None:
+        """Return the sum of the bias vectors, shape (4N,)."""
+        return self.biases.total()
+
+    def pointwise(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> Tensor:
+        """Return (o ∘ tanh(c_t), c_t)."""
+        gates = recurrent + drive
+        input_gate, forget_gate, _, output_gate = torch.sigmoid(gates).unbind(-2)
+        candidate = torch.tanh(gates[..., 2, :])
+        memory = forget_gate * state[..., 1, :] + input_gate * candidate
+        return torch.stack((output_gate * torch.tanh(memory), memory), dim=-2)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Two bias vectors that are only ever added count once."""
+        return self.stored_parameters - self.biases.redundant

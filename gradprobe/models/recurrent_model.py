@@ -1,0 +1,200 @@
+"""A recurrent model: one cell, or several stacked."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import nn
+
+from gradprobe import checks
+from gradprobe.errors import ArgumentError
+from gradprobe.models.unrolled import unroll
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from gradprobe.models.cell import Cell
+
+
+class RecurrentModel(nn.Module):
+    """A stack of cells: the drive of layer l is the new hidden state of layer l − 1.
+
+    Parameters
+    ----------
+    cells
+        The layers, from the input upwards; each takes as many features as the one below has units.
+    name
+        What tables call the model.
+    batch_first
+        Whether inputs and outputs are (B, T, ·) rather than (T, B, ·).
+
+    Attributes
+    ----------
+    input_size, hidden_size
+        D of the first layer and N of the last.
+    state_size
+        S, the sum over the layers; the state is theirs one after the other.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe import models
+    >>> model = models.build("lstm", input_size=2, hidden_size=3, num_layers=2)
+    >>> hidden, state = model(torch.zeros(7, 4, 2))
+    >>> hidden.shape, state.shape
+    (torch.Size([7, 4, 3]), torch.Size([4, 12]))
+    """
+
+    def __init__(self, cells: Sequence[Cell], *, name: str, batch_first: bool = False) -> None:
+        super().__init__()
+        if not cells:
+            raise ArgumentError("cells must name at least one cell, got none")
+        for below, above in itertools.pairwise(cells):
+            if above.input_size != below.hidden_size:
+                raise ArgumentError(
+                    f"a stacked cell must take the {below.hidden_size} units below it as its "
+                    f"input, got input_size {above.input_size}"
+                )
+        self.layers = nn.ModuleList(cells)
+        self.name = name
+        self.batch_first = batch_first
+
+    @property
+    def cells(self) -> list[Cell]:
+        """The layers, from the input upwards."""
+        return [cast("Cell", layer) for layer in self.layers]
+
+    @property
+    def input_size(self) -> int:
+        """D of the first layer."""
+        return self.cells[0].input_size
+
+    @property
+    def hidden_size(self) -> int:
+        """N of the last layer."""
+        return self.cells[-1].hidden_size
+
+    @property
+    def state_size(self) -> int:
+        """S, the sum over the layers."""
+        return sum(cell.state_size for cell in self.cells)
+
+    @property
+    def hidden_slice(self) -> slice:
+        """Where the last layer's h stands in the state: rows and columns of the hidden block."""
+        start = self.state_size - self.cells[-1].state_size
+        return slice(start, start + self.hidden_size)
+
+    @property
+    def step_size(self) -> float | None:
+        """ε if all layers are of the Euler type with the same step size, else None."""
+        sizes = {cell.step_size for cell in self.cells}
+        return sizes.pop() if len(sizes) == 1 else None
+
+    @property
+    def stored_parameters(self) -> int:
+        """The number of scalars that an optimiser would update."""
+        return sum(cell.stored_parameters for cell in self.cells)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """The number of free parameters, which papers print; see `Cell.degrees_of_freedom`."""
+        return sum(cell.degrees_of_freedom for cell in self.cells)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the parameters."""
+        return self.cells[0].input_matrix().dtype
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the parameters."""
+        return self.cells[0].input_matrix().device
+
+    def initial_state(self, batch: int) -> Tensor:
+        """Return s_0 = 0, shape (B, S)."""
+        return torch.zeros(batch, self.state_size, dtype=self.dtype, device=self.device)
+
+    def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Return the hidden states of the last layer and the final state.
+
+        Parameters
+        ----------
+        inputs
+            Shape (T, B, D), or (B, T, D) with `batch_first`.
+        state
+            s_0, shape (B, S); zeros if not given.
+
+        Returns
+        -------
+        tuple of Tensor
+            The hidden states, shape (T, B, N) or (B, T, N), and s_T, shape (B, S).
+
+        Raises
+        ------
+        ArgumentError
+            A shape, dtype or device does not fit the model.
+        """
+        inputs, state = self.check(inputs, state)
+        per_layer = self.unroll_layers(inputs, state)
+        hidden = per_layer[-1][..., : self.hidden_size]
+        final = torch.cat([states[-1] for states in per_layer], dim=-1)
+        return (hidden.transpose(0, 1) if self.batch_first else hidden), final
+
+    def unroll_layers(self, inputs: Tensor, state: Tensor) -> list[Tensor]:
+        """Return each layer's states s_1 … s_T, shape (T, B, S of the layer), time first."""
+        per_layer: list[Tensor] = []
+        for cell, initial in zip(self.cells, self.split(state), strict=True):
+            per_layer.append(unroll(cell, inputs, initial))
+            inputs = per_layer[-1][..., : cell.hidden_size]
+        return per_layer
+
+    def step(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """Return s_t from x_t, shape (B, D), and s_{t-1}, shape (B, S), by plain operations.
+
+        Differentiable as often as wanted; the reference for everything faster.
+        """
+        results = []
+        for cell, part in zip(self.cells, self.split(state), strict=True):
+            results.append(cell.step(inputs, part))
+            inputs = results[-1][..., : cell.hidden_size]
+        return torch.cat(results, dim=-1)
+
+    def split(self, state: Tensor) -> tuple[Tensor, ...]:
+        """Split a state along its last axis into the layers' states."""
+        return torch.split(state, [cell.state_size for cell in self.cells], dim=-1)
+
+    def check(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return the inputs time first, and the initial state, or raise what does not fit."""
+        axes = ("B", "T", self.input_size) if self.batch_first else ("T", "B", self.input_size)
+        self._check_kind("inputs", inputs)
+        checks.shape("inputs", inputs, axes)
+        if 0 in inputs.shape:
+            raise ArgumentError(
+                "inputs must hold at least one step and one sequence, got shape "
+                f"{tuple(inputs.shape)}"
+            )
+        inputs = inputs.transpose(0, 1) if self.batch_first else inputs
+        if state is None:
+            return inputs, self.initial_state(inputs.shape[1])
+        self._check_kind("state", state)
+        return inputs, checks.shape("state", state, (inputs.shape[1], self.state_size))
+
+    def _check_kind(self, name: str, value: object) -> None:
+        if not isinstance(value, torch.Tensor):
+            raise ArgumentError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        for kind in ("dtype", "device"):
+            expected, got = getattr(self, kind), getattr(value, kind)
+            if got != expected:
+                raise ArgumentError(
+                    f"{name} must have the model's {kind} {expected}, got {got}; "
+                    f"convert with {name}.to({expected!s})"
+                )
+
+    def extra_repr(self) -> str:
+        """Return the name, for `repr`."""
+        return f"name={self.name!r}, batch_first={self.batch_first}"

@@ -1,0 +1,200 @@
+"""The step Jacobian J_t = ∂s_t/∂s_{t-1} of a stack of cells, as an operator.
+
+For one cell, J = D_s + D_a R with D_s and D_a blockwise diagonal (φ's derivatives), so J Q costs
+one product with R and a few pointwise operations, for all columns of Q and all sequences at once.
+Where R has more rows than the state (an LSTM's four gates for two components), they are combined
+first into one (C·N, N) matrix per step and sequence.  In a stack, a layer also feels the new hidden
+state of the layer below it, through D_u U.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class LayerJacobian:
+    """The derivatives of one layer's step.
+
+    Parameters
+    ----------
+    by_state
+        ∂φ/∂s, shape (B, C, C, N).
+    by_recurrent
+        ∂φ/∂(R h), shape (B, C, G, N).
+    by_drive
+        ∂φ/∂(drive), shape (B, C, K, N).
+    recurrent_matrix
+        R, shape (G·N, N).
+    input_matrix
+        U, shape (K·N, D).
+
+    Examples
+    --------
+    >>> import torch
+    >>> one = torch.ones(1, 1, 1, 2)
+    >>> layer = LayerJacobian(0 * one, one, one, torch.tensor([[0.0, 1], [2, 0]]), torch.eye(2))
+    >>> layer.apply(torch.eye(2)[None]).tolist()
+    [[[0.0, 1.0], [2.0, 0.0]]]
+    """
+
+    by_state: Tensor
+    by_recurrent: Tensor
+    by_drive: Tensor
+    recurrent_matrix: Tensor
+    input_matrix: Tensor
+
+    @property
+    def state_size(self) -> int:
+        """S = C·N."""
+        return self.by_state.shape[1] * self.by_state.shape[3]
+
+    @property
+    def hidden_size(self) -> int:
+        """N."""
+        return self.by_state.shape[3]
+
+    @cached_property
+    def _combined(self) -> Tensor | None:
+        """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C·N, N), where it has fewer rows than R."""
+        _, components, terms, size = self.by_recurrent.shape
+        if terms <= components:
+            return None
+        gates = self.recurrent_matrix.unflatten(0, (terms, size))
+        return torch.einsum("bcgn,gnm->bcnm", self.by_recurrent, gates).flatten(1, 2)
+
+    def apply(self, columns: Tensor, below: Tensor | None = None) -> Tensor:
+        """Return J Q, plus D_u U P for the columns P of the layer below's new hidden state.
+
+        Parameters
+        ----------
+        columns
+            Q, shape (B, S, k).
+        below
+            P, shape (B, D, k), or None for the first layer.
+        """
+        units = columns.unflatten(1, self.by_state.shape[2:])
+        result = _mix(self.by_state, units)
+        if self._combined is not None:
+            result = result.flatten(1, 2).add_(self._combined @ units[:, 0])
+        else:
+            terms = self.recurrent_matrix @ units[:, 0]
+            result = (result + _mix(self.by_recurrent, self._split(terms))).flatten(1, 2)
+        if below is not None:
+            drive = self._split(self.input_matrix @ below)
+            result = result + _mix(self.by_drive, drive).flatten(1, 2)
+        return result
+
+    def apply_transposed(self, columns: Tensor) -> tuple[Tensor, Tensor]:
+        """Return Jᵀ Q, and Uᵀ D_uᵀ Q, what the layer below's new hidden state receives.
+
+        Parameters
+        ----------
+        columns
+            Q, shape (B, S, k).
+        """
+        units = columns.unflatten(1, (self.by_state.shape[1], self.hidden_size))
+        result = _mix(self.by_state.transpose(1, 2), units)
+        if self._combined is not None:
+            result[:, 0] += self._combined.mT @ columns
+        else:
+            terms = _mix(self.by_recurrent.transpose(1, 2), units).flatten(1, 2)
+            result[:, 0] += self.recurrent_matrix.T @ terms
+        drive = _mix(self.by_drive.transpose(1, 2), units).flatten(1, 2)
+        return result.flatten(1, 2), self.input_matrix.T @ drive
+
+    def _split(self, rows: Tensor) -> Tensor:
+        units: Tensor = rows.unflatten(1, (-1, self.hidden_size))
+        return units
+
+
+def _mix(derivative: Tensor, units: Tensor) -> Tensor:
+    """Contract (B, i, j, N) with (B, j, N, k) to (B, i, N, k), unit by unit."""
+    if derivative.shape[1] == derivative.shape[2] == 1:
+        return derivative[:, 0, :, :, None] * units
+    return torch.einsum("bijn,bjnk->bink", derivative, units)
+
+
+@dataclass(frozen=True)
+class StepJacobian:
+    """J_t for a stack of layers: ``jacobian @ columns`` and ``jacobian.T @ columns``.
+
+    Parameters
+    ----------
+    layers
+        The layers, from the input upwards; the state is theirs one after the other.
+    transposed
+        Whether this is J_tᵀ.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe import models
+    >>> model = models.build("gru", input_size=1, hidden_size=3, num_layers=2)
+    >>> jacobian = models.trace(model, torch.zeros(5, 1, 1)).step_jacobian(1)
+    >>> jacobian.dense().shape
+    torch.Size([1, 6, 6])
+    """
+
+    layers: Sequence[LayerJacobian]
+    transposed: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(B, S, S)."""
+        size = sum(self._sizes)
+        return self.layers[0].by_state.shape[0], size, size
+
+    @property
+    def T(self) -> StepJacobian:  # noqa: N802 - as torch and numpy call it
+        """The transposed operator."""
+        return StepJacobian(self.layers, not self.transposed)
+
+    @property
+    def _sizes(self) -> list[int]:
+        return [layer.state_size for layer in self.layers]
+
+    def __matmul__(self, columns: Tensor) -> Tensor:
+        """Return J Q (or Jᵀ Q) for Q of shape (B, S, k)."""
+        parts = columns.split(self._sizes, dim=-2)
+        results = self._downwards(parts) if self.transposed else self._upwards(parts)
+        return results[0] if len(results) == 1 else torch.cat(results, dim=-2)
+
+    def dense(self) -> Tensor:
+        """Return the matrix, shape (B, S, S)."""
+        batch, size, _ = self.shape
+        like = self.layers[0].by_state
+        identity = torch.eye(size, dtype=like.dtype, device=like.device)
+        return self @ identity.expand(batch, size, size)
+
+    def _upwards(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        results: list[Tensor] = []
+        below = None
+        for layer, part in zip(self.layers, parts, strict=True):
+            results.append(layer.apply(part, below))
+            below = results[-1][:, : layer.hidden_size]
+        return results
+
+    def _downwards(self, parts: Sequence[Tensor]) -> list[Tensor]:
+        results: list[Tensor] = []
+        from_above: Tensor | None = None
+        for layer, part in zip(reversed(self.layers), reversed(parts), strict=True):
+            received = part if from_above is None else _add_to_hidden(part, from_above)
+            result, from_above = layer.apply_transposed(received)
+            results.insert(0, result)
+        return results
+
+
+def _add_to_hidden(columns: Tensor, addend: Tensor) -> Tensor:
+    total = columns.clone()
+    total[:, : addend.shape[1]] += addend
+    return total

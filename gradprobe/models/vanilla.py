@@ -1,0 +1,90 @@
+"""The vanilla recurrent network (Elman 1990)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradprobe import checks
+from gradprobe.models.biases import Biases
+from gradprobe.models.cell import Cell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprobe.models.initialiser import Initialiser
+
+NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
+
+
+class Vanilla(Cell):
+    """h_t = tanh(W h_{t-1} + V x_t + b).
+
+    Parameters
+    ----------
+    input_size, hidden_size
+        D and N.
+    initialiser
+        Where the initial values come from: W ~ N(0, σ_w²/N), V ~ N(0, 1/D), b = 0.
+    recurrent_scale
+        σ_w; 1 is the edge at which a linear network's gradient neither grows nor decays on average.
+    nonlinearity
+        ``"tanh"`` or ``"relu"``.
+    biases
+        ``"one"`` vector, torch's ``"two"`` (added), or ``"none"``.
+
+    References
+    ----------
+    Initialisation: Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, Appendix C.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe.models import Initialiser
+    >>> Vanilla(2, 5, initialiser=Initialiser(torch.Generator().manual_seed(0))).stored_parameters
+    40
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        *,
+        initialiser: Initialiser,
+        recurrent_scale: float = 1.0,
+        nonlinearity: str = "tanh",
+        biases: str = "one",
+    ) -> None:
+        super().__init__(input_size, hidden_size)
+        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
+        scale = checks.non_negative_number("recurrent_scale", recurrent_scale)
+        size = self.hidden_size
+        self.recurrent_weight = initialiser.normal(size, size, standard_deviation=scale / size**0.5)
+        self.input_weight = initialiser.normal(
+            size, self.input_size, standard_deviation=self.input_size**-0.5
+        )
+        self.biases = Biases(size, biases, initialiser)
+
+    def recurrent_matrix(self) -> Tensor:
+        """Return W."""
+        return self.recurrent_weight
+
+    def input_matrix(self) -> Tensor:
+        """Return V."""
+        return self.input_weight
+
+    def drive_bias(self) -> Tensor | None:
+        """Return b, the sum of the bias vectors."""
+        return self.biases.total()
+
+    def pointwise(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> Tensor:
+        """Return tanh(W h + V x + b)."""
+        return NONLINEARITIES[self.nonlinearity](recurrent + drive)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """Two bias vectors that are only ever added count once."""
+        return self.stored_parameters - self.biases.redundant

@@ -1,0 +1,97 @@
+"""Our cells against torch.nn with the same weights."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from gradprobe import models
+from gradprobe.errors import UnsupportedModelError
+
+MODULES: dict[str, tuple[type[nn.RNNBase], dict[str, Any]]] = {
+    "rnn": (nn.RNN, {}),
+    "rnn-relu": (nn.RNN, {"nonlinearity": "relu"}),
+    "rnn-stacked-no-bias": (nn.RNN, {"num_layers": 2, "bias": False}),
+    "lstm": (nn.LSTM, {}),
+    "lstm-no-bias": (nn.LSTM, {"bias": False}),
+    "lstm-stacked-batch-first": (nn.LSTM, {"num_layers": 3, "batch_first": True}),
+    "lstm-dropout": (nn.LSTM, {"num_layers": 2, "dropout": 0.5}),
+    "gru": (nn.GRU, {}),
+    "gru-no-bias": (nn.GRU, {"bias": False}),
+    "gru-stacked-batch-first": (nn.GRU, {"num_layers": 2, "batch_first": True}),
+}
+
+
+def build_module(case: str) -> nn.RNNBase:
+    kind, options = MODULES[case]
+    torch.manual_seed(0)
+    module = kind(3, 5, **options, dtype=torch.float64)  # type: ignore[arg-type]
+    return module.eval()
+
+
+def joint_state(module: nn.RNNBase, state: tuple[Tensor, ...]) -> Tensor:
+    """Return torch's (h, c), each (layers, B, N), in our order: layer by layer, h before c."""
+    layers = range(module.num_layers)
+    return torch.cat([part[layer] for layer in layers for part in state], dim=-1)
+
+
+@pytest.mark.parametrize("case", MODULES)
+def test_an_adapted_module_computes_what_the_module_does(case: str) -> None:
+    module = build_module(case)
+    model = models.adapt(module)
+    inputs = torch.randn(*((2, 9) if module.batch_first else (9, 2)), 3, dtype=torch.float64)
+    shape = (module.num_layers, 2, 5)
+    state = tuple(
+        torch.randn(shape, dtype=torch.float64)
+        for _ in range(2 if isinstance(module, nn.LSTM) else 1)
+    )
+    theirs, their_state = module(inputs, state if len(state) == 2 else state[0])
+    their_state = their_state if isinstance(their_state, tuple) else (their_state,)
+
+    hidden, final = model(inputs, joint_state(module, state))
+    torch.testing.assert_close(hidden, theirs, rtol=0, atol=1e-12)
+    torch.testing.assert_close(final, joint_state(module, their_state), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("case", MODULES)
+def test_the_gradients_reach_the_modules_own_parameters(case: str) -> None:
+    module = build_module(case)
+    inputs = torch.randn(4, 4, 3, dtype=torch.float64)
+    theirs = torch.autograd.grad(module(inputs)[0].square().sum(), list(module.parameters()))
+    ours = torch.autograd.grad(
+        models.adapt(module)(inputs)[0].square().sum(), list(module.parameters())
+    )
+    for mine, reference in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, reference, rtol=1e-11, atol=1e-12)
+
+
+def test_the_parameters_are_shared_not_copied() -> None:
+    module = build_module("gru")
+    model = models.adapt(module)
+    before = model(torch.ones(3, 1, 3, dtype=torch.float64))[0].clone()
+    with torch.no_grad():
+        next(iter(module.parameters())).mul_(2)
+    assert not torch.allclose(model(torch.ones(3, 1, 3, dtype=torch.float64))[0], before)
+    assert {id(p) for p in model.parameters()} == {id(p) for p in module.parameters()}
+
+
+def test_a_model_of_our_own_is_returned_as_it_is() -> None:
+    model = models.build("vanilla", input_size=1, hidden_size=2)
+    assert models.adapt(model) is model
+
+
+@pytest.mark.parametrize(
+    ("module", "reason"),
+    [
+        (nn.LSTM(2, 3, bidirectional=True), "outputs at step t depend on inputs after t"),
+        (nn.LSTM(2, 3, proj_size=2), "proj_size=2 is not supported"),
+        (nn.GRU(2, 3, num_layers=2, dropout=0.1), r"call module\.eval\(\) first"),
+        (nn.Linear(2, 3), r"got torch\.nn\.modules\.linear\.Linear"),
+    ],
+)
+def test_what_cannot_be_probed_is_refused_with_the_reason(module: nn.Module, reason: str) -> None:
+    with pytest.raises(UnsupportedModelError, match=reason):
+        models.adapt(module)
