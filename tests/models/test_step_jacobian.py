@@ -105,7 +105,7 @@ def test_a_state_that_overflows_is_named_with_its_step() -> None:
         model.cells[0].recurrent_matrix().fill_(1e100)
     with pytest.raises(
         NonFiniteError,
-        match=r"states \(t, sequence, unit\) of layer 0 of model 'vanilla' .*\index \(5, ",
+        match=r"states \(t, sequence, unit\) of layer 0 of model 'vanilla' .*index \(5, ",
     ):
         models.trace(model, draw_inputs())
 
