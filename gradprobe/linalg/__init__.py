@@ -1,1 +1,27 @@
 """Graded matrix products: tensors in, tensors out; this package knows no model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradprobe._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gradprobe.linalg.operators import StepOperator as StepOperator
+    from gradprobe.linalg.product import GradedProduct as GradedProduct
+    from gradprobe.linalg.spectrum import Spectrum as Spectrum
+
+__all__ = ["GradedProduct", "Spectrum", "StepOperator"]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "GradedProduct": "gradprobe.linalg.product",
+        "Spectrum": "gradprobe.linalg.spectrum",
+        "StepOperator": "gradprobe.linalg.operators",
+    },
+)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,55 @@
+"""The same spectra in arbitrary precision, by python-flint (the extra ``exact``)."""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import TYPE_CHECKING
+
+import flint
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+GUARD_BITS = 200
+
+
+def product(steps: Iterable[np.ndarray], bits: int) -> flint.arb_mat:
+    """Multiply float64 matrices, the first one rightmost, at a precision of `bits`."""
+    factors = (flint.arb_mat(step.tolist()) for step in steps)
+    with flint.ctx.workprec(bits):
+        return functools.reduce(lambda result, factor: (factor * result).mid(), factors)
+
+
+def log_singular_values(matrix: flint.arb_mat, bits: int) -> np.ndarray:
+    """Log singular values of `matrix`, descending, from the eigenvalues of its Gram matrix.
+
+    The precision must hold the square of the ratio of the largest to the smallest value.
+    """
+    with flint.ctx.workprec(bits):
+        gram = (matrix * matrix.transpose()).mid()
+        values = flint.acb_mat(gram).eig(algorithm="approx")
+        logs = [half_log(value.real) for value in values]
+    return np.sort(np.array(logs))[::-1]
+
+
+def half_log(value: flint.arb) -> float:
+    """Return log(value) / 2."""
+    mantissa, exponent = (value.mid()).man_exp()
+    if mantissa <= 0:
+        return -math.inf
+    digits = max(mantissa.bit_length() - 60, 0)
+    return (math.log(int(mantissa) >> digits) + (int(exponent) + digits) * math.log(2)) / 2
+
+
+def leading_block(matrix: flint.arb_mat, size: int) -> flint.arb_mat:
+    """Return the first `size` rows and columns."""
+    return flint.arb_mat([row[:size] for row in matrix.tolist()[:size]])
+
+
+def sufficient_bits(steps: Sequence[np.ndarray]) -> int:
+    """Bound the precision that the Gram matrix of the product needs, by the steps' conditions."""
+    values = np.linalg.svd(np.stack(steps), compute_uv=False)
+    positive = values[..., -1] > 0
+    width = np.log2(values[positive, 0] / values[positive, -1]).sum()
+    return int(2 * width) + GUARD_BITS

@@ -1,0 +1,78 @@
+"""Random perturbations at the level of rounding errors, which show what rounding has done."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprobe.linalg.graded import Graded
+
+AMPLITUDE = 8.0
+"""Perturbations are this many units of rounding: real rounding errors are smaller."""
+
+
+class Perturbation:
+    r"""Perturb all copies of a product but the first.
+
+    The model of one step: with :math:`u` the unit of rounding, :math:`c` the amplitude and α, β, Ξ
+    standard normal,
+
+    .. math:: Y = (I + cuα) J (I + cuβ) U + c u\, r s^\top ∘ Ξ,
+
+    where r_i, s_j are the largest entries of row i and column j of J U, and r is divided by the
+    largest of all. The diagonal factors perturb J entry by entry, relative to each entry, without
+    another product; the last term stands for the backward error of a QR factorisation that is
+    stable by rows and by columns, which keeps no zeros.
+    """
+
+    def __init__(
+        self,
+        copies: tuple[int, ...],
+        size: int,
+        like: Tensor,
+        generator: torch.Generator | None,
+    ) -> None:
+        self._shape = (copies[0] - 1, *copies[1:], size)
+        self._generator = generator
+        self._like = like
+        self._level = AMPLITUDE * torch.finfo(like.dtype).eps / 2
+        self._entries = math.prod(self._shape) * size
+        self._pool = self._normal(2 * self._entries) * self._level
+
+    def of_columns(self, U: Tensor) -> Tensor:
+        """Return (I + cuβ) U."""
+        return U * self._diagonal()
+
+    def of_product(self, Y: Tensor) -> Tensor:
+        """Return (I + cuα) Y plus the backward error of its factorisation."""
+        return self._add_backward_error(Y * self._diagonal())
+
+    def of_factors(self, graded: Graded) -> Graded:
+        """Perturb U and V, as the reduction of a block of their product does."""
+        U, V = (self._add_backward_error(factor.clone()) for factor in (graded.U, graded.V))
+        return graded._replace(U=U, V=V)
+
+    def _add_backward_error(self, Y: Tensor) -> Tensor:
+        offset = int(torch.randint(self._entries, (), generator=self._generator))
+        noise = self._pool[offset : offset + self._entries].view(*self._shape, -1)
+        copies = Y[1:]
+        size = copies.abs()
+        rows, columns = size.amax(-1, keepdim=True), size.amax(-2, keepdim=True)
+        largest = rows.amax(-2, keepdim=True)
+        rows = rows / largest.masked_fill(largest == 0, 1.0)
+        copies += rows * columns * noise
+        return Y
+
+    def _diagonal(self) -> Tensor:
+        factors = torch.ones(1 + self._shape[0], *self._shape[1:], 1).to(self._like)
+        count = factors[1:].numel()
+        factors[1:] += self._level * self._normal(count).view(*self._shape, 1)
+        return factors
+
+    def _normal(self, count: int) -> Tensor:
+        return torch.randn(count, generator=self._generator, dtype=torch.float64).to(self._like)

@@ -1,0 +1,105 @@
+r"""Singular values of diag(e^d) V by sweeps of graded factorisations and Jacobi on the rest.
+
+A sweep (`graded.refactored`) multiplies the coupling of two values that lie g nats apart by about
+e^(−2g). After a few of them only close values still mix. Their blocks, shifted into the range of
+floating point, go to LAPACK's preconditioned one-sided Jacobi method, whose values have high
+relative accuracy for a well-conditioned matrix times a diagonal one, however graded (Drmač and
+Veselić, "New fast and accurate Jacobi SVD algorithm", SIAM J. Matrix Anal. Appl. 29, 2008).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from scipy.linalg import lapack
+
+from gradprobe.errors import NonFiniteError
+from gradprobe.linalg.graded import Graded, refactored
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+SWEEPS = 3
+DECOUPLED = 12.0  # nats: e^(-2 · SWEEPS · DECOUPLED) is far below rounding
+SPAN = 250.0  # nats: squares of e^±(SPAN + MARGIN) / 2 stay in the range of float64
+MARGIN = 40.0  # nats on both sides of a window, whose values are not taken from it
+
+
+def log_singular_values(graded: Graded) -> Tensor:
+    """Return the logarithms of the singular values of U diag(e^d) V, descending, on the CPU."""
+    matrix = Graded(*(factor.detach().cpu().double() for factor in graded))
+    for _ in range(SWEEPS):
+        matrix = refactored(matrix)
+    matrix = sorted_rows(matrix)
+    size = matrix.d.shape[-1]
+    logs = (matrix.d + matrix.compensation).reshape(-1, size).numpy()
+    rows = matrix.V.reshape(-1, size, size).numpy()
+    # After a sweep V = R W with R upper triangular; the orthogonal W does not matter.
+    values = np.stack([graded_values(d, V) for d, V in zip(logs, rows, strict=True)])
+    return torch.from_numpy(values).reshape(matrix.d.shape)
+
+
+def sorted_rows(graded: Graded) -> Graded:
+    """Return the same product with d descending."""
+    order = graded.d.argsort(dim=-1, descending=True, stable=True)
+    return Graded(
+        graded.U,
+        graded.d.gather(-1, order),
+        graded.V.gather(-2, order.unsqueeze(-1).expand_as(graded.V)),
+        graded.compensation.gather(-1, order),
+    )
+
+
+def graded_values(d: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """Log singular values of diag(e^d) V, whose far values are decoupled already."""
+    values = np.full(d.shape, -np.inf)
+    for first, last, keep_first, keep_last in windows(d):
+        block = jacobi(d[first:last], V[first:last])
+        values[keep_first:keep_last] = block[keep_first - first : keep_last - first]
+    return np.sort(values)[::-1]
+
+
+def windows(d: np.ndarray) -> Iterator[tuple[int, int, int, int]]:
+    """Yield (first, last, keep_first, keep_last): rows of a block and those to take from it."""
+    alive = int(np.isfinite(d).sum())
+    first = 0
+    while first < alive:
+        wide = np.flatnonzero(d[first : alive - 1] - d[first + 1 : alive] > DECOUPLED)
+        last = first + int(wide[0]) + 1 if wide.size else alive
+        yield from overlapping(d, first, last)
+        first = last
+
+
+def overlapping(d: np.ndarray, first: int, last: int) -> Iterator[tuple[int, int, int, int]]:
+    """Cut the block of rows first … last into windows that floating point can hold."""
+    start = first
+    while start < last:
+        end = start + int((d[start] - d[start:last] <= SPAN).sum())
+        low = first + int((d[first:start] - d[start] > MARGIN).sum())
+        high = end + int((d[end - 1] - d[end:last] <= MARGIN).sum())
+        yield low, high, start, end
+        start = end
+
+
+def jacobi(d: np.ndarray, V: np.ndarray) -> np.ndarray:
+    """Log singular values of diag(e^d) V by one-sided Jacobi rotations, descending."""
+    if d.size == 1:
+        return np.asarray(d + np.log(np.linalg.norm(V)))
+    centre = (d[0] + d[-1]) / 2
+    columns = np.asfortranarray(V.T * np.exp(d - centre))
+    values: np.ndarray
+    values, _, _, work, _, info = lapack.dgejsv(
+        columns, joba=0, jobu=3, jobv=3, jobr=0, jobt=0, jobp=0
+    )
+    if info != 0:
+        raise NonFiniteError(
+            f"the singular values of a {d.size} × {d.size} block did not converge "
+            f"(LAPACK dgejsv returned {info}); the product has probably lost all its digits"
+        )
+    with np.errstate(divide="ignore"):
+        logs: np.ndarray = np.log(values) + np.log(work[0] / work[1]) + centre
+    return logs
