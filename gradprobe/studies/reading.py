@@ -84,7 +84,7 @@ def parse_study(text: str, file_name: str) -> Study:
         mistakes = [_sentence(detail, tables) for detail in error.errors(include_url=False)]
         refuse(file_name, mistakes + _too_long(tables), error)
     refuse(file_name, _too_long(tables))
-    study._text = text
+    study._text, study._file_name = text, file_name
     return study
 
 

@@ -171,8 +171,8 @@ class Study(_Strict):
         What a reader should know besides.
     task, grid, models, probes
         The tables of the file.
-    text
-        The file as it was read.
+    text, file_name
+        The file as it was read, and what it was called.
 
     Examples
     --------
@@ -208,8 +208,14 @@ class Study(_Strict):
     ]
     probes: Annotated[dict[ProbeName, Options], Field(min_length=1)]
     _text: str = PrivateAttr(default="")
+    _file_name: str = PrivateAttr(default="study")
 
     @property
     def text(self) -> str:
         """The study file as it was read."""
         return self._text
+
+    @property
+    def file_name(self) -> str:
+        """What the study file was called when it was read."""
+        return self._file_name

@@ -7,7 +7,6 @@ none.
 from __future__ import annotations
 
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -21,21 +20,8 @@ if TYPE_CHECKING:
     import sqlite3
 
     from gradprobe.studies.grid import Cell
+    from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.schema import Study
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What came of computing a cell: a table as Parquet, or an error.
-
-    Exactly one of `parquet` and `error` is None.
-    """
-
-    started: str
-    finished: str
-    seconds: float
-    parquet: bytes | None = None
-    error: str | None = None
 
 
 class Writer:
@@ -102,12 +88,12 @@ class Writer:
         values = (
             cell.hash,
             canonical(cell.specification),
-            "failed" if outcome.parquet is None else "finished",
+            "failed" if outcome.failed else "finished",
             canonical(provenance),
             outcome.started,
             outcome.finished,
             outcome.seconds,
-            None if outcome.parquet is None else frame.SCHEMA_VERSION,
+            None if outcome.failed else frame.SCHEMA_VERSION,
             outcome.parquet,
             outcome.error,
         )

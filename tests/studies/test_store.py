@@ -17,10 +17,11 @@ import pytest
 from gradprobe import frame
 from gradprobe.errors import StoreError
 from gradprobe.studies.grid import cells
+from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.store import load, read_results
 from gradprobe.studies.tables import encode_table
-from gradprobe.studies.writer import Outcome, Writer, finished_before
+from gradprobe.studies.writer import Writer, finished_before
 
 if TYPE_CHECKING:
     from gradprobe.studies.schema import Study

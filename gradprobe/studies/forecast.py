@@ -1,0 +1,87 @@
+"""How long a run will still take."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradprobe.studies.grid import Cell, canonical
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def model_key(cell: Cell) -> str:
+    """Return what cells share that differ in their seed alone.
+
+    Examples
+    --------
+    >>> model_key(Cell("GRU", {"model": {"name": "gru"}, "seed": 1}))
+    '{"name":"gru"}'
+    """
+    return canonical(cell.specification["model"])
+
+
+class Forecast:
+    """Predicts seconds from the cells that have ended.
+
+    A cell is expected to take as long as those of the same model did; before one of them has ended,
+    as long as its estimated cost says, at the speed of all cells so far.
+
+    Parameters
+    ----------
+    costs
+        Estimated cost of a cell of each model, by `model_key`, in any one unit.
+    workers
+        How many cells are computed at once.
+
+    Examples
+    --------
+    >>> gru, lstm = (Cell(name, {"model": name, "seed": 0}) for name in ("gru", "lstm"))
+    >>> forecast = Forecast({'"gru"': 1.0, '"lstm"': 8.0}, workers=2)
+    >>> forecast.ended(gru, 3.0)
+    >>> forecast.remaining(waiting=[gru], running=[(lstm, 4.0)])
+    11.5
+    """
+
+    def __init__(self, costs: Mapping[str, float], workers: int) -> None:
+        self._costs = costs
+        self._workers = workers
+        self._seconds: dict[str, list[float]] = {}
+
+    def ended(self, cell: Cell, seconds: float) -> None:
+        """Learn how long `cell` took.
+
+        Parameters
+        ----------
+        cell
+            A cell that has ended.
+        seconds
+            Its duration.
+        """
+        self._seconds.setdefault(model_key(cell), []).append(seconds)
+
+    def remaining(
+        self, waiting: Iterable[Cell], running: Iterable[tuple[Cell, float]]
+    ) -> float | None:
+        """Return the seconds until all cells have ended; None before the first one has.
+
+        Parameters
+        ----------
+        waiting
+            Cells that have not begun.
+        running
+            Cells that are being computed, with the seconds since each began.
+        """
+        if not self._seconds:
+            return None
+        begun = [max(0.0, self._expected(cell) - elapsed) for cell, elapsed in running]
+        work = sum(begun) + sum(self._expected(cell) for cell in waiting)
+        return max([work / self._workers, *begun])
+
+    def _expected(self, cell: Cell) -> float:
+        key = model_key(cell)
+        if key in self._seconds:
+            return sum(self._seconds[key]) / len(self._seconds[key])
+        spent = sum(sum(seconds) for seconds in self._seconds.values())
+        cost = sum(self._costs[key] * len(seconds) for key, seconds in self._seconds.items())
+        return self._costs[key] * spent / cost

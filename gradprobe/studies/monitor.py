@@ -1,0 +1,59 @@
+"""What a run tells whoever watches it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from gradprobe.studies.grid import Cell
+    from gradprobe.studies.outcome import Outcome
+
+
+class Monitor:
+    """Is told of every step of a run, in the main process; this one tells nobody.
+
+    Examples
+    --------
+    >>> Monitor().planned(27, 0)
+    """
+
+    def checking(self) -> None:
+        """Hear that the workers are starting and every model is being built once."""
+
+    def planned(self, total: int, finished: int) -> None:
+        """Hear that, of `total` cells, `finished` are stored already.
+
+        Parameters
+        ----------
+        total, finished
+            Numbers of cells.
+        """
+
+    def begun(self, cell: Cell) -> None:
+        """Hear that a worker has been given `cell`.
+
+        Parameters
+        ----------
+        cell
+            A cell that was waiting.
+        """
+
+    def ended(self, cell: Cell, outcome: Outcome) -> None:
+        """Hear that `cell` has been computed and stored, or has failed.
+
+        Parameters
+        ----------
+        cell
+            A cell that was begun.
+        outcome
+            What came of it.
+        """
+
+    def remaining(self, seconds: float | None) -> None:
+        """Hear, several times a second, how long the run will last.
+
+        Parameters
+        ----------
+        seconds
+            None if that cannot be told yet.
+        """

@@ -1,0 +1,167 @@
+"""Running a study: what is stored is kept, what is missing is computed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from gradprobe import checks
+from gradprobe.studies.engine import Engine, rehearse_all
+from gradprobe.studies.forecast import Forecast, model_key
+from gradprobe.studies.grid import cells
+from gradprobe.studies.interruption import listening
+from gradprobe.studies.monitor import Monitor
+from gradprobe.studies.provenance import provenance
+from gradprobe.studies.reading import refuse
+from gradprobe.studies.workers import Workers, usable_cores
+from gradprobe.studies.writer import Writer, finished_before
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from gradprobe.studies.grid import Cell
+    from gradprobe.studies.interruption import Interruption
+    from gradprobe.studies.outcome import Outcome, Rehearsal
+    from gradprobe.studies.schema import Study
+
+COMPUTE = "gradprobe.studies.cell:compute"
+REHEARSE = "gradprobe.studies.cell:rehearse"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a run ended.
+
+    Attributes
+    ----------
+    total
+        How many cells the study has.
+    computed
+        How many of them this run finished.
+    failures
+        The cells that failed, with the reason.
+
+    Examples
+    --------
+    >>> Summary(total=27, computed=2, failures=[]).finished
+    27
+    """
+
+    total: int
+    computed: int
+    failures: list[tuple[Cell, str]]
+
+    @property
+    def finished(self) -> int:
+        """How many cells are stored, from this run and earlier ones."""
+        return self.total - len(self.failures)
+
+
+def run_study(
+    study: Study,
+    folder: str | Path,
+    *,
+    workers: int | None = None,
+    monitor: Monitor | None = None,
+    compute: str = COMPUTE,
+    rehearse: str = REHEARSE,
+) -> Summary:
+    """Compute every cell of `study` that `folder` does not hold yet, and store each at once.
+
+    Before anything is written, every model is built once and every probe's options are checked.
+
+    Parameters
+    ----------
+    study
+        From `load_study`.
+    folder
+        Where the results are or will be.
+    workers
+        Processes that compute at the same time; as many as there are usable cores if not given.
+    monitor
+        Told of every step; nobody if not given.
+    compute, rehearse
+        ``"module:function"`` of what computes a cell's table from its specification, and of what
+        checks it before; gradprobe's own if not given.
+
+    Raises
+    ------
+    StudyFileError
+        A model or a probe cannot be made as the study says.
+    StoreError
+        The folder cannot be used.
+    InterruptedStudyError
+        Ctrl-C or SIGTERM; the finished cells are stored, and the same call goes on with the others.
+    """
+    watcher = Monitor() if monitor is None else monitor
+    grid = cells(study)
+    stored = finished_before(folder, study)
+    waiting = [cell for cell in grid if cell.hash not in stored]
+    count = _worker_count(workers, study.grid.threads_per_cell, len(waiting))
+    failures: list[tuple[Cell, str]] = []
+    if not waiting:
+        Writer(folder, study).close()
+        watcher.planned(len(grid), len(grid))
+        return Summary(len(grid), 0, failures)
+    with listening() as interruption, Workers(count, study.grid.threads_per_cell) as pool:
+        watcher.checking()
+        costs = _rehearsed_costs(study, waiting, rehearse, pool, interruption)
+        with Writer(folder, study) as writer:
+            watcher.planned(len(grid), len(grid) - len(waiting))
+            origin = _origin(study, count)
+
+            def record(cell: Cell, outcome: Outcome) -> None:
+                writer.record(cell, origin, outcome)
+                if outcome.error is not None:
+                    failures.append((cell, outcome.error))
+
+            engine = Engine(pool, compute, record, watcher, Forecast(costs, count))
+            engine.run(_longest_first(waiting, costs), interruption)
+    return Summary(len(grid), len(waiting) - len(failures), failures)
+
+
+def _worker_count(requested: int | None, threads: int, waiting: int) -> int:
+    if requested is not None:
+        checks.positive_integer("workers", requested)
+    available = max(1, usable_cores() // threads) if requested is None else requested
+    return max(1, min(available, waiting))
+
+
+def _origin(study: Study, workers: int) -> dict[str, Any]:
+    return {**provenance(), "task": study.task.build().provenance, "workers": workers}
+
+
+def _longest_first(waiting: Sequence[Cell], costs: dict[str, float]) -> list[Cell]:
+    """Return `waiting` so that no long cell is left to a single worker at the end."""
+    return sorted(waiting, key=lambda cell: -costs[model_key(cell)])
+
+
+def _rehearsed_costs(
+    study: Study,
+    waiting: Sequence[Cell],
+    place: str,
+    pool: Workers,
+    interruption: Interruption,
+) -> dict[str, float]:
+    """Return the cost of a cell of each model, or refuse the study with all that is wrong."""
+    representatives = {model_key(cell): cell for cell in waiting}
+    rehearsals = rehearse_all(representatives.values(), place, pool, interruption)
+    mistakes = dict.fromkeys(
+        _sentence(study, cell, key, mistake)
+        for cell, rehearsal in zip(representatives.values(), rehearsals, strict=True)
+        for key, mistake in rehearsal.mistakes.items()
+    )
+    refuse(study.file_name, list(mistakes))
+    return _costs(representatives, rehearsals)
+
+
+def _costs(representatives: dict[str, Cell], rehearsals: Sequence[Rehearsal]) -> dict[str, float]:
+    return {key: rehearsal.cost for key, rehearsal in zip(representatives, rehearsals, strict=True)}
+
+
+def _sentence(study: Study, cell: Cell, key: str, mistake: str) -> str:
+    if key != "model":
+        return f"{key}: {mistake}"
+    index = [model.label for model in study.models].index(cell.label)
+    return f"models[{index}] ({cell.label}): {mistake}"
