@@ -40,7 +40,7 @@ class Forecast:
     >>> forecast = Forecast({'"gru"': 1.0, '"lstm"': 8.0}, workers=2)
     >>> forecast.ended(gru, 3.0)
     >>> forecast.remaining(waiting=[gru], running=[(lstm, 4.0)])
-    11.5
+    20.0
     """
 
     def __init__(self, costs: Mapping[str, float], workers: int) -> None:

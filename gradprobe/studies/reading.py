@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,18 @@ if TYPE_CHECKING:
 
 TABLES: dict[str, type[BaseModel]] = {"task": TaskChoice, "grid": Grid, "models": ModelChoice}
 LONGEST_QUOTE = 80
+
+WORDS = {
+    "Input should be": "expected",
+    "Input should": "expected to",
+    "Tuple should": "expected to",
+    "Dictionary should": "expected to",
+    "String should": "expected to",
+    "tuple": "list",
+    "dictionary": "table",
+}
+"""Pydantic's words in those of a reader of TOML."""
+PYDANTIC_WORDS = re.compile("|".join([*WORDS, "^Value error, ", r" after validation, not \d+"]))
 
 
 def load_study(path: str | Path) -> Study:
@@ -129,14 +142,7 @@ def _sentence(detail: ErrorDetails, tables: dict[str, Any]) -> str:
         return f"{key}: missing; this key is required"
     if detail["type"] == "extra_forbidden":
         return f"{key}: unknown key; expected one of {', '.join(_known_keys(detail['loc']))}"
-    expected = (
-        detail["msg"]
-        .removeprefix("Value error, ")
-        .replace("Input should be", "expected")
-        .replace("Input should", "expected to")
-        .replace("tuple", "list")
-        .replace("dictionary", "table")
-    )
+    expected = PYDANTIC_WORDS.sub(lambda words: WORDS.get(words[0], ""), detail["msg"])
     if detail["type"] == "value_error":
         return f"{key}: {expected}"
     return f"{key}: {expected}, got {_quoted(detail['input'])}"
