@@ -9,7 +9,7 @@ state of the layer below it, through D_u U.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -78,21 +78,20 @@ class LayerJacobian:
         Parameters
         ----------
         columns
-            Q, shape (B, S, k).
+            Q, shape (..., B, S, k).
         below
-            P, shape (B, D, k), or None for the first layer.
+            P, shape (..., B, D, k), or None for the first layer.
         """
-        units = columns.unflatten(1, self.by_state.shape[2:])
+        units = self._split(columns)
         result = _mix(self.by_state, units)
         if self._combined is not None:
-            result = result.flatten(1, 2).add_(self._combined @ units[:, 0])
+            result += self._split(self._combined @ units[..., 0, :, :])
         else:
-            terms = self.recurrent_matrix @ units[:, 0]
-            result = (result + _mix(self.by_recurrent, self._split(terms))).flatten(1, 2)
+            terms = self._split(self.recurrent_matrix @ units[..., 0, :, :])
+            result += _mix(self.by_recurrent, terms)
         if below is not None:
-            drive = self._split(self.input_matrix @ below)
-            result = result + _mix(self.by_drive, drive).flatten(1, 2)
-        return result
+            result += _mix(self.by_drive, self._split(self.input_matrix @ below))
+        return result.flatten(-3, -2)
 
     def apply_transposed(self, columns: Tensor) -> tuple[Tensor, Tensor]:
         """Return Jᵀ Q, and Uᵀ D_uᵀ Q, what the layer below's new hidden state receives.
@@ -100,28 +99,40 @@ class LayerJacobian:
         Parameters
         ----------
         columns
-            Q, shape (B, S, k).
+            Q, shape (..., B, S, k).
         """
-        units = columns.unflatten(1, (self.by_state.shape[1], self.hidden_size))
+        units = self._split(columns)
         result = _mix(self.by_state.transpose(1, 2), units)
         if self._combined is not None:
-            result[:, 0] += self._combined.mT @ columns
+            result[..., 0, :, :] += self._combined.mT @ columns
         else:
-            terms = _mix(self.by_recurrent.transpose(1, 2), units).flatten(1, 2)
-            result[:, 0] += self.recurrent_matrix.T @ terms
-        drive = _mix(self.by_drive.transpose(1, 2), units).flatten(1, 2)
-        return result.flatten(1, 2), self.input_matrix.T @ drive
+            terms = _mix(self.by_recurrent.transpose(1, 2), units).flatten(-3, -2)
+            result[..., 0, :, :] += self.recurrent_matrix.T @ terms
+        drive = _mix(self.by_drive.transpose(1, 2), units).flatten(-3, -2)
+        return result.flatten(-3, -2), self.input_matrix.T @ drive
+
+    def minus_identity(self) -> LayerJacobian:
+        """Return J − I, free of the cancellation that subtracting I from J would bring.
+
+        An Euler-type cell has ∂φ/∂s = I + O(ε): here 1 is taken off before ε φ′ R is added.
+        """
+        identity = torch.eye(self.by_state.shape[1]).to(self.by_state)[:, :, None]
+        return replace(self, by_state=self.by_state - identity)
 
     def _split(self, rows: Tensor) -> Tensor:
-        units: Tensor = rows.unflatten(1, (-1, self.hidden_size))
+        units: Tensor = rows.unflatten(-2, (-1, self.hidden_size))
         return units
 
 
 def _mix(derivative: Tensor, units: Tensor) -> Tensor:
-    """Contract (B, i, j, N) with (B, j, N, k) to (B, i, N, k), unit by unit."""
-    if derivative.shape[1] == derivative.shape[2] == 1:
-        return derivative[:, 0, :, :, None] * units
-    return torch.einsum("bijn,bjnk->bink", derivative, units)
+    """Contract (B, i, j, N) with (..., B, j, N, k) to (..., B, i, N, k), unit by unit."""
+    _, outputs, terms, _ = derivative.shape
+    mixed = units.new_empty(*units.shape[:-3], outputs, *units.shape[-2:])
+    for i in range(outputs):
+        torch.mul(derivative[:, i, 0, :, None], units[..., 0, :, :], out=mixed[..., i, :, :])
+        for j in range(1, terms):
+            mixed[..., i, :, :].addcmul_(derivative[:, i, j, :, None], units[..., j, :, :])
+    return mixed
 
 
 @dataclass(frozen=True)
@@ -164,7 +175,7 @@ class StepJacobian:
         return [layer.state_size for layer in self.layers]
 
     def __matmul__(self, columns: Tensor) -> Tensor:
-        """Return J Q (or Jᵀ Q) for Q of shape (B, S, k)."""
+        """Return J Q (or Jᵀ Q) for Q of shape (..., B, S, k)."""
         parts = columns.split(self._sizes, dim=-2)
         results = self._downwards(parts) if self.transposed else self._upwards(parts)
         return results[0] if len(results) == 1 else torch.cat(results, dim=-2)
@@ -176,12 +187,26 @@ class StepJacobian:
         identity = torch.eye(size, dtype=like.dtype, device=like.device)
         return self @ identity.expand(batch, size, size)
 
+    def minus_identity(self) -> Tensor:
+        """Return the matrix J − I, shape (B, S, S), free of cancellation on the diagonal blocks.
+
+        Only the diagonal blocks hold a part of I; the others are those of J.
+        """
+        matrix = self.dense()
+        start = 0
+        for layer in self.layers:
+            block = slice(start, start + layer.state_size)
+            alone = StepJacobian([layer.minus_identity()], self.transposed)
+            matrix[:, block, block] = alone.dense()
+            start = block.stop
+        return matrix
+
     def _upwards(self, parts: Sequence[Tensor]) -> list[Tensor]:
         results: list[Tensor] = []
         below = None
         for layer, part in zip(self.layers, parts, strict=True):
             results.append(layer.apply(part, below))
-            below = results[-1][:, : layer.hidden_size]
+            below = results[-1][..., : layer.hidden_size, :]
         return results
 
     def _downwards(self, parts: Sequence[Tensor]) -> list[Tensor]:
@@ -196,5 +221,5 @@ class StepJacobian:
 
 def _add_to_hidden(columns: Tensor, addend: Tensor) -> Tensor:
     total = columns.clone()
-    total[:, : addend.shape[1]] += addend
+    total[..., : addend.shape[-2], :] += addend
     return total
