@@ -7,22 +7,38 @@ from typing import TYPE_CHECKING
 from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gradprobe.studies.progress import reporter as reporter
     from gradprobe.studies.reading import load_study as load_study
+    from gradprobe.studies.running import Summary as Summary
+    from gradprobe.studies.running import run_study as run_study
     from gradprobe.studies.schema import Study as Study
+    from gradprobe.studies.store import StudyResults as StudyResults
     from gradprobe.studies.store import load as load
     from gradprobe.studies.store import read_results as read_results
 
-__all__ = ["Study", "load", "load_study", "read_results"]
+_PLACES = {
+    "Study": "gradprobe.studies.schema",
+    "StudyResults": "gradprobe.studies.store",
+    "Summary": "gradprobe.studies.running",
+    "load": "gradprobe.studies.store",
+    "load_study": "gradprobe.studies.reading",
+    "read_results": "gradprobe.studies.store",
+    "reporter": "gradprobe.studies.progress",
+    "run_study": "gradprobe.studies.running",
+}
 
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "Study": "gradprobe.studies.schema",
-        "load_study": "gradprobe.studies.reading",
-        "load": "gradprobe.studies.store",
-        "read_results": "gradprobe.studies.store",
-    },
-)
+__all__ = [
+    "Study",
+    "StudyResults",
+    "Summary",
+    "load",
+    "load_study",
+    "read_results",
+    "reporter",
+    "run_study",
+]
+
+__getattr__ = lazy_names(__name__, _PLACES)
 
 
 def __dir__() -> list[str]:

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gradprobe import models, probes, tasks
-from gradprobe.errors import GradprobeError
-from gradprobe.probes.registry import PROBES
-from gradprobe.registry import look_up
+from gradprobe.errors import ArgumentError, GradprobeError
 from gradprobe.studies.outcome import Rehearsal
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from gradprobe.models import RecurrentModel
+    from gradprobe.tasks.base import Task
 
 
 def compute(specification: dict[str, Any]) -> pd.DataFrame:
@@ -33,12 +31,11 @@ def compute(specification: dict[str, Any]) -> pd.DataFrame:
     """
     torch.set_num_threads(specification["threads"])
     dtype = getattr(torch, specification["dtype"])
-    task = tasks.build(specification["task"]["name"], **specification["task"]["options"])
-    inputs, _ = task.draw(
+    inputs, _ = _task(specification).draw(
         specification["sequences"], _generator(specification, "inputs"), specification["split"]
     )
     return probes.probe(
-        _model(specification, task.input_size),
+        _model(specification),
         inputs.to(dtype),
         probes=specification["probes"],
         lengths=specification["lengths"],
@@ -47,33 +44,43 @@ def compute(specification: dict[str, Any]) -> pd.DataFrame:
     )
 
 
-def rehearse(specification: dict[str, Any]) -> Rehearsal:
-    """Build the cell's model and look at its probes' options, computing nothing.
+def rehearse(specification: dict[str, Any], *, with_probes: bool) -> Rehearsal:
+    """Build the cell's model, and try its probes on one of two units; what is refused is returned.
 
     Parameters
     ----------
     specification
         As for `compute`.
+    with_probes
+        Whether to try the probes, whose options do not depend on the model.
     """
-    task = tasks.build(specification["task"]["name"], **specification["task"]["options"])
-    mistakes = {
-        f"probes.{name}": mistake
-        for name, options in specification["probes"].items()
-        if (mistake := _probe_mistake(name, options))
-    }
+    mistakes = _probe_mistakes(specification) if with_probes else {}
     try:
-        state_size = _model(specification, task.input_size).state_size
+        state_size = _model(specification).state_size
     except GradprobeError as error:
         return Rehearsal({"model": str(error), **mistakes}, 0.0)
     steps = max(specification["lengths"]) * specification["sequences"]
     return Rehearsal(mistakes, float(steps) * state_size**2)
 
 
-def _model(specification: dict[str, Any], input_size: int) -> RecurrentModel:
+def _probe_mistakes(specification: dict[str, Any]) -> dict[str, str]:
+    """Return what each probe says against its options, at the true lengths."""
+    inputs = torch.zeros(max(specification["lengths"]), 1, 1)
+    model = models.build("vanilla", input_size=1, hidden_size=2)
+    mistakes = {}
+    for name, options in specification["probes"].items():
+        try:
+            probes.probe(model, inputs, probes={name: options}, lengths=specification["lengths"])
+        except ArgumentError as error:
+            mistakes[f"probes.{name}"] = str(error)
+    return mistakes
+
+
+def _model(specification: dict[str, Any]) -> RecurrentModel:
     choice = specification["model"]
     return models.build(
         choice["name"],
-        input_size=input_size,
+        input_size=_task(specification).input_size,
         hidden_size=choice["hidden_size"],
         num_layers=choice["num_layers"],
         generator=_generator(specification, "model"),
@@ -86,13 +93,6 @@ def _generator(specification: dict[str, Any], stream: str) -> torch.Generator:
     return torch.Generator().manual_seed(specification["streams"][stream])
 
 
-def _probe_mistake(name: str, options: dict[str, Any]) -> str | None:
-    parameters = inspect.signature(look_up("probe", PROBES, name)).parameters.values()
-    valid = sorted(p.name for p in parameters if p.kind is p.KEYWORD_ONLY)
-    unknown = sorted(set(options) - set(valid))
-    if not unknown:
-        return None
-    return (
-        f"probe {name!r} has no option {unknown[0]!r}; its options are: "
-        f"{', '.join(valid) or '(none)'}"
-    )
+def _task(specification: dict[str, Any]) -> Task:
+    choice = specification["task"]
+    return tasks.build(choice["name"], **choice["options"])

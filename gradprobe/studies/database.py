@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILE_NAME = "results.sqlite"
+WAL_NAME = "results.sqlite-wal"
 LOCK_NAME = "writer.lock"
 APPLICATION_ID = 0x67726164
 """Marks the file as gradprobe's in SQLite's header."""
@@ -54,14 +55,19 @@ def translated(folder: Path) -> Iterator[None]:
     ...     raise sqlite3.DatabaseError("file is not a database")
     Traceback (most recent call last):
     ...
-    gradprobe.errors.StoreError: results: results.sqlite cannot be used: file is not a database
+    gradprobe.errors.StoreError: results: the results cannot be read or written here: file is not
+    a database
     """
     try:
         yield
     except sqlite3.Error as error:
-        raise StoreError(f"{folder}: {FILE_NAME} cannot be used: {error}") from error
+        raise StoreError(
+            f"{folder}: the results cannot be read or written here: {error}"
+        ) from error
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be used: {error.strerror or error}") from error
+        raise StoreError(
+            f"{folder}: the results cannot be read or written here: {error.strerror or error}"
+        ) from error
 
 
 def open_for_writing(folder: Path) -> sqlite3.Connection:
@@ -74,15 +80,31 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None)
     try:
-        if _is_empty(connection):
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.executescript(TABLES)
-        _check_format(connection, folder)
+        new = _is_empty(connection)
+        if not new:
+            _check_format(connection, folder)
+        connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        if new:
+            connection.executescript(TABLES)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def close_after_writing(connection: sqlite3.Connection) -> None:
+    """Close `connection`, leaving one file that can be read anywhere, read-only folders included.
+
+    Parameters
+    ----------
+    connection
+        From `open_for_writing`.
+    """
+    connection.execute("PRAGMA busy_timeout = 0")
+    with suppress(sqlite3.OperationalError):  # somebody is reading: the file stays in WAL mode
+        connection.execute("PRAGMA journal_mode = DELETE")
+    connection.close()
 
 
 def open_for_reading(folder: Path) -> sqlite3.Connection:
@@ -100,9 +122,10 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
         _check_format(connection, folder)
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         connection.close()
-        if path.with_name(f"{FILE_NAME}-wal").exists():
+        unwritable = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
+        if not unwritable or path.with_name(WAL_NAME).exists():
             raise
         # A read-only folder where nobody can be writing: SQLite need not share anything there.
         connection = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)

@@ -30,14 +30,15 @@ LOST = "the worker process ended without a result: it was killed, or the machine
 def rehearse_all(
     representatives: Iterable[Cell], place: str, workers: Workers, interruption: Interruption
 ) -> list[Rehearsal]:
-    """Rehearse one cell of every model, in the workers.
+    """Rehearse one cell of every model, in the workers, and the probes with the first of them.
 
     Parameters
     ----------
     representatives
         One cell of each model.
     place
-        ``"module:function"`` of a function from a specification to a `Rehearsal`.
+        ``"module:function"`` of a function from a specification, and whether to try the probes,
+        to a `Rehearsal`.
     workers
         A pool.
     interruption
@@ -50,7 +51,8 @@ def rehearse_all(
     """
     try:
         futures = [
-            workers.submit(worker.call, place, cell.specification) for cell in representatives
+            workers.submit(worker.call, place, cell.specification, with_probes=index == 0)
+            for index, cell in enumerate(representatives)
         ]
         while wait(futures, timeout=TICK_SECONDS).not_done:
             interruption.check()

@@ -69,7 +69,7 @@ def run_study(
 ) -> Summary:
     """Compute every cell of `study` that `folder` does not hold yet, and store each at once.
 
-    Before anything is written, every model is built once and every probe's options are checked.
+    Before anything is written, every model is built once and every probe is tried on a small model.
 
     Parameters
     ----------
@@ -147,12 +147,12 @@ def _rehearsed_costs(
     """Return the cost of a cell of each model, or refuse the study with all that is wrong."""
     representatives = {model_key(cell): cell for cell in waiting}
     rehearsals = rehearse_all(representatives.values(), place, pool, interruption)
-    mistakes = dict.fromkeys(
+    mistakes = [
         _sentence(study, cell, key, mistake)
         for cell, rehearsal in zip(representatives.values(), rehearsals, strict=True)
         for key, mistake in rehearsal.mistakes.items()
-    )
-    refuse(study.file_name, list(mistakes))
+    ]
+    refuse(study.file_name, mistakes)
     return _costs(representatives, rehearsals)
 
 

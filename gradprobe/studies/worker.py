@@ -70,7 +70,7 @@ def work(place: str, specification: dict[str, Any]) -> Outcome:
     return Outcome(started, _now(), time.perf_counter() - clock, parquet, error)
 
 
-def call(place: str, *arguments: Any) -> Any:
+def call(place: str, *arguments: Any, **options: Any) -> Any:
     """Import the function at `place`, ``"module:function"``, and call it.
 
     Examples
@@ -78,7 +78,7 @@ def call(place: str, *arguments: Any) -> Any:
     >>> call("math:sqrt", 4.0)
     2.0
     """
-    return resolve_name(place)(*arguments)
+    return resolve_name(place)(*arguments, **options)
 
 
 def _encode(table: pd.DataFrame) -> bytes:

@@ -53,14 +53,14 @@ class Workers:
     def __exit__(self, *exception: object) -> None:
         self.stop()
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    def submit(self, function: Callable[..., Any], *arguments: Any, **options: Any) -> Future[Any]:
         """Call `function` in a worker process.
 
         Parameters
         ----------
         function
             A function at the top of a module.
-        *arguments
+        *arguments, **options
             Small values.
 
         Raises
@@ -69,7 +69,7 @@ class Workers:
             A worker process has died; `restart` helps.
         """
         with _interrupt_held_back():
-            return self._executor.submit(function, *arguments)
+            return self._executor.submit(function, *arguments, **options)
 
     def stop(self) -> None:
         """End all workers at once, whatever they are doing."""

@@ -47,8 +47,8 @@ class Writer:
         with ExitStack() as stack, database.translated(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
             stack.enter_context(closing(database.writer_lock(self.folder)))
-            connection = stack.enter_context(closing(database.open_for_writing(self.folder)))
-            self._connection: sqlite3.Connection = connection
+            self._connection: sqlite3.Connection = database.open_for_writing(self.folder)
+            stack.callback(database.close_after_writing, self._connection)
             self._save_study(study)
             self._resources = stack.pop_all()
 

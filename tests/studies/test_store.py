@@ -80,7 +80,7 @@ def test_results_name_what_is_finished_failed_and_missing(tmp_path: Path, study:
     write(tmp_path, study, [finished(1.5), failed("inputs must be finite")])
     results = read_results(tmp_path)
     grid = cells(study)
-    assert results.study == study
+    assert results.study.model_dump() == study.model_dump()
     assert results.study.text == study.text
     assert [record.status for record in results.cells] == ["finished", "failed"]
     assert [record.hash for record in results.cells] == [cell.hash for cell in grid[:2]]
@@ -147,6 +147,14 @@ def test_an_edited_study_shows_only_the_cells_that_it_still_has(
     assert read_results(tmp_path).missing == []
 
 
+def test_what_a_run_leaves_is_one_file_and_reading_adds_none(tmp_path: Path, study: Study) -> None:
+    write(tmp_path, study, [finished(1.5)])
+    load(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["results.sqlite", "writer.lock"]
+    write(tmp_path, study, [])
+    assert len(load(tmp_path)) == 3
+
+
 def test_two_studies_do_not_mix(tmp_path: Path, study: Study) -> None:
     write(tmp_path, study, [])
     other = parse_study(study.text.replace('name = "small"', 'name = "other"'), "other.toml")
@@ -177,9 +185,9 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, study: Study) 
 @pytest.mark.parametrize("content", [b"this is no database" * 100, b"\x00" * 4096])
 def test_a_damaged_file_is_refused(tmp_path: Path, study: Study, content: bytes) -> None:
     (tmp_path / "results.sqlite").write_bytes(content)
-    with pytest.raises(StoreError, match=r"results\.sqlite"):
+    with pytest.raises(StoreError, match="cannot be read or written here"):
         load(tmp_path)
-    with pytest.raises(StoreError, match=r"results\.sqlite"):
+    with pytest.raises(StoreError, match="cannot be read or written here"):
         Writer(tmp_path, study)
     assert (tmp_path / "results.sqlite").read_bytes() == content
 
@@ -188,7 +196,7 @@ def test_a_truncated_file_is_refused(tmp_path: Path, study: Study) -> None:
     write(tmp_path, study, [finished(1.5)])
     path = tmp_path / "results.sqlite"
     path.write_bytes(path.read_bytes()[:6000])
-    with pytest.raises(StoreError, match=r"results\.sqlite"):
+    with pytest.raises(StoreError, match="cannot be read or written here: database disk image"):
         load(tmp_path)
 
 
@@ -245,14 +253,16 @@ except StoreError as error:
 """
 
 
-def test_a_read_only_folder_can_be_read_and_not_written(study: Study) -> None:
+@pytest.mark.parametrize("mode", ["DELETE", "WAL"])
+def test_a_read_only_folder_can_be_read_and_not_written(study: Study, mode: str) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder, study, [finished(1.5)])
+        execute(folder, f"PRAGMA journal_mode = {mode}")
         folder.chmod(0o555)
         command = [sys.executable, "-c", READ_ONLY_SCRIPT, name, study.text]
         output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         folder.chmod(0o755)
     rows, refusal = output.splitlines()
     assert rows == "3"
-    assert refusal.startswith(f"{name}: results.sqlite cannot be used")
+    assert refusal.startswith(f"{name}: the results cannot be read or written here: ")
