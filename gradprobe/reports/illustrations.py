@@ -1,0 +1,165 @@
+"""The figures of the page: drawn, turned into SVG, each with its text for screen readers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from gradprobe.reports import alternatives
+from gradprobe.reports.figures.eigenvalues import eigenvalue_plane, eigenvalues, plane_limits
+from gradprobe.reports.figures.gradient import close_up, gradient_norm
+from gradprobe.reports.figures.real_parts import largest_real_part
+from gradprobe.reports.figures.spectrum import (
+    chosen_lengths,
+    length_looks,
+    singular_spectrum,
+)
+from gradprobe.reports.figures.style import ROLES, look
+from gradprobe.reports.series import bands, gains, position, present, select
+from gradprobe.reports.svg import inline_svg
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    from markupsafe import Markup
+    from matplotlib.figure import Figure
+
+_PHONE: dict[str, Any] = {"width": 360, "height": 320, "room": 12}
+_LINE = 1.7
+_PLANE = ("real", "imag", "modulus", "euler_modulus")
+
+
+class Key(NamedTuple):
+    """An entry of a legend: a name, the CSS variable of its colour, the dashes of its line."""
+
+    name: str
+    variable: str
+    dashes: str
+
+
+class Chart(NamedTuple):
+    """A figure in two sizes, and its legend, which the wide one writes at the ends of its lines."""
+
+    wide: Markup
+    narrow: Markup
+    keys: list[Key]
+
+
+class Panel(NamedTuple):
+    """A panel of small multiples, and the series that it shows."""
+
+    name: str
+    svg: Markup
+
+
+def series_key(table: pd.DataFrame, name: str) -> Key:
+    """Return the legend's entry of a series.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> from gradprobe.reports.series import with_series
+    >>> table = with_series(example_results(models=2).table)
+    >>> series_key(table, "LSTM, forget bias 1")
+    Key(name='LSTM, forget bias 1', variable='--series-2', dashes='8.5 3.4')
+    """
+    style = look(position(table, name))
+    return Key(name, ROLES[style.colour], _dashes(style.dashes))
+
+
+def gradient_charts(table: pd.DataFrame, matrix: str) -> list[Chart]:
+    """Draw the gradient's norm over time, and enlarged if that shows more."""
+    table = table[(table["quantity"] == "log_norm_fro") & (table["matrix"] == matrix)]
+    rows = gains(table, matrix)
+    if rows.empty:
+        return []
+    last = rows[rows["step"] == (rows["length"] if matrix == "end_to_end" else 0)]
+    order = bands(last, "length").sort_values("median", ascending=False)["series"]
+    keys = [series_key(table, str(name)) for name in order]
+    title = "‖∂h_t/∂h_0‖ over t" if matrix == "end_to_end" else "‖∂h_T/∂h_t‖ over T − t"
+    text = alternatives.norms(table, matrix)
+    charts = []
+    windows = [None] if (window := close_up(table, matrix)) is None else [None, window]
+    for number, shown in enumerate(windows):
+        charts.append(
+            _chart(
+                f"gradient-{matrix.replace('_', '-')}-{number}",
+                f"Log gradient norm {title}{', enlarged' if shown else ''}",
+                text,
+                keys,
+                lambda shown=shown, **size: gradient_norm(table, matrix, window=shown, **size),
+            )
+        )
+    return charts
+
+
+def real_part_charts(table: pd.DataFrame) -> list[Chart]:
+    """Draw the largest real part of the vector field's eigenvalues over time."""
+    rows = select(table, "real_max", "vector_field", longest=True)
+    if rows.empty or rows["step"].nunique() < 2:
+        return []
+    order = bands(rows, "length").sort_values("median", ascending=False)["series"]
+    return [
+        _chart(
+            "real-parts",
+            "Largest real part of the eigenvalues of F_t over t",
+            alternatives.real_parts(table, "vector_field"),
+            [series_key(table, str(name)) for name in order],
+            lambda **size: largest_real_part(table, **size),
+        )
+    ]
+
+
+def spectrum_panels(table: pd.DataFrame) -> tuple[list[Panel], list[Key]]:
+    """Draw each series' spectrum, and return the legend of the lengths."""
+    sigma = select(table, "log_sigma", "end_to_end")
+    if sigma.empty:
+        return [], []
+    lengths = chosen_lengths(sigma)
+    panels = []
+    for number, name in enumerate(present(sigma)):
+        mine = sigma[sigma["series"] == name]
+        figure = singular_spectrum(mine, lengths=lengths, legend=False)
+        text = alternatives.spectrum(mine)
+        svg = inline_svg(figure, f"spectrum-{number}", f"Singular spectrum of {name}", text)
+        panels.append(Panel(name, svg))
+    keys = [
+        Key(f"T = {length}", ROLES[colour], _dashes(dashes))
+        for length, colour, dashes in length_looks(lengths)
+    ]
+    return panels, keys
+
+
+def eigenvalue_panels(table: pd.DataFrame, matrix: str) -> list[Panel]:
+    """Draw the eigenvalues of each series of one matrix, ``vector_field`` or ``step``."""
+    table = table[(table["matrix"] == matrix) & table["quantity"].isin(_PLANE)]
+    points = eigenvalues(table)
+    points = points[points["matrix"] == matrix]
+    if points.empty:
+        return []
+    limits = plane_limits(points)[matrix]
+    panels = []
+    for number, name in enumerate(present(points)):
+        figure = eigenvalue_plane(table[table["series"] == name], limits=limits)
+        text = alternatives.eigenvalues(points[points["series"] == name])
+        identifier = f"eigenvalues-{matrix.replace('_', '-')}-{number}"
+        svg = inline_svg(figure, identifier, f"Eigenvalues of {name}", text)
+        panels.append(Panel(name, svg))
+    return panels
+
+
+def _chart(
+    identifier: str, title: str, text: str, keys: list[Key], draw: Callable[..., Figure]
+) -> Chart:
+    return Chart(
+        inline_svg(draw(), identifier, title, text),
+        inline_svg(draw(**_PHONE), f"{identifier}-narrow", title, text),
+        keys,
+    )
+
+
+def _dashes(dashes: object) -> str:
+    if isinstance(dashes, str):
+        return "none"
+    pattern: Sequence[float] = dashes[1]  # type: ignore[index]
+    return " ".join(f"{length * _LINE:.3g}" for length in pattern)

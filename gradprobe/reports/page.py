@@ -1,0 +1,191 @@
+"""The report: one HTML file that needs nothing else."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+import pandas as pd
+
+from gradprobe import _version
+from gradprobe.errors import StoreError
+from gradprobe.reports import illustrations, numbers, provenance
+from gradprobe.reports.findings import find
+from gradprobe.reports.series import with_series
+from gradprobe.reports.summary import real_part_summary, summarise
+from gradprobe.reports.unresolved import unresolved
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gradprobe.reports.contract import Cell, Results
+
+
+def write_report(results_folder: str | Path, output_path: str | Path) -> Path:
+    """Read a folder of results and write its report, in one step: never half a file.
+
+    Parameters
+    ----------
+    results_folder
+        Of a study that was run.
+    output_path
+        The HTML file.
+
+    Returns
+    -------
+    pathlib.Path
+        `output_path`.
+
+    Raises
+    ------
+    StoreError
+        The folder cannot be read or holds no finished cell, or the file cannot be written.
+
+    Examples
+    --------
+    >>> write_report("missing", "report.html")
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StoreError: missing: holds no results (results.sqlite is not there)
+    """
+    from gradprobe.studies.store import read_results  # noqa: PLC0415 - opens the store only here
+
+    path = Path(output_path)
+    arguments = [str(results_folder), "-o", str(output_path)]
+    page = build_report(read_results(results_folder), f"gradprobe report {shlex.join(arguments)}")
+    try:
+        _write_at_once(path, page)
+    except OSError as error:
+        raise StoreError(f"{path}: the report cannot be written: {error.strerror}") from error
+    return path
+
+
+def build_report(results: Results, command: str = "gradprobe report RESULTS") -> str:
+    """Return the report as the text of an HTML file; equal results give equal text.
+
+    Parameters
+    ----------
+    results
+        As `gradprobe.studies.store.read_results` returns them.
+    command
+        What rebuilds the page; it is printed on it.
+
+    Raises
+    ------
+    StoreError
+        No cell is finished.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> build_report(example_results(models=1, lengths=[8]))[:15]
+    '<!DOCTYPE html>'
+    """
+    finished = [cell for cell in results.cells if provenance.is_finished(cell)]
+    if results.table.empty:
+        raise StoreError(_nothing(results))
+    order = list(dict.fromkeys(cell.label for cell in results.cells))
+    table = with_series(results.table, order)
+    environment = _environment()
+    return environment.get_template("report.html.j2").render(
+        study=results.study,
+        command=command,
+        version=_version.__version__,
+        css=_template("report.css"),
+        facts=provenance.facts(finished),
+        gaps=provenance.gaps(results),
+        **_numbers(table, finished),
+        **_figures(table),
+    )
+
+
+def _numbers(table: pd.DataFrame, cells: Sequence[Cell]) -> dict[str, Any]:
+    summary = summarise(table)
+    return {
+        "findings": find(table, summary),
+        "lengths": sorted({int(length) for length in summary["length"].dropna()}),
+        "summary": summary.reset_index().to_dict("records"),
+        "real_parts": real_part_summary(table).reset_index().to_dict("records"),
+        "keys": {name: illustrations.series_key(table, name) for name in summary.index},
+        "seconds": _seconds(table, cells),
+        "unresolved": unresolved(table),
+    }
+
+
+def _figures(table: pd.DataFrame) -> dict[str, Any]:
+    spectra, lengths = illustrations.spectrum_panels(table)
+    return {
+        "forward": illustrations.gradient_charts(table, "end_to_end"),
+        "backward": illustrations.gradient_charts(table, "tail"),
+        "spectra": spectra,
+        "length_keys": lengths,
+        "euler_panels": illustrations.eigenvalue_panels(table, "vector_field"),
+        "step_panels": illustrations.eigenvalue_panels(table, "step"),
+        "real_part_charts": illustrations.real_part_charts(table),
+    }
+
+
+def _seconds(table: pd.DataFrame, cells: Sequence[Cell]) -> dict[str, float]:
+    """Return the median time of each series' cells."""
+    times = pd.DataFrame(
+        {
+            "model": [cell.label for cell in cells],
+            "task": [cell.task for cell in cells],
+            "seconds": [cell.seconds for cell in cells],
+        }
+    ).astype({"seconds": float})
+    names = table[["series", "model", "task"]].drop_duplicates().astype(object)
+    medians = names.merge(times, on=["model", "task"]).groupby("series")["seconds"].median()
+    return {str(name): float(value) for name, value in medians.items()}
+
+
+def _nothing(results: Results) -> str:
+    gaps = provenance.gaps(results)
+    first = f"; the first of them: {gaps[0].cell} {gaps[0].reason}" if gaps else ""
+    return (
+        f"study {results.study.name!r}: a report needs at least one finished cell, got none of "
+        f"{len(results.cells) + len(results.missing)}{first}; run the study first"
+    )
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FunctionLoader(_template),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    for function in (
+        numbers.logarithm,
+        numbers.significant,
+        numbers.percent,
+        numbers.seconds,
+        numbers.printable,
+        numbers.printable_lines,
+        numbers.plural,
+        numbers.subscripts,
+    ):
+        environment.filters[function.__name__] = function
+    environment.tests["missing"] = lambda value: bool(pd.isna(value))
+    return environment
+
+
+def _template(name: str) -> str:
+    place = resources.files("gradprobe.reports") / "templates" / name
+    return place.read_text(encoding="utf-8")
+
+
+def _write_at_once(path: Path, text: str) -> None:
+    """Write to a temporary file beside `path`, then move it there."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
