@@ -19,8 +19,23 @@ if TYPE_CHECKING:
     from gradprobe import reports as reports
     from gradprobe import studies as studies
     from gradprobe import tasks as tasks
+    from gradprobe.models import adapt as adapt
+    from gradprobe.probes import probe as probe
+    from gradprobe.studies import load as load
 
-__all__ = ["__version__", "frame", "linalg", "models", "probes", "reports", "studies", "tasks"]
+__all__ = [
+    "__version__",
+    "adapt",
+    "frame",
+    "linalg",
+    "load",
+    "models",
+    "probe",
+    "probes",
+    "reports",
+    "studies",
+    "tasks",
+]
 
 __getattr__ = lazy_names(
     __name__,
@@ -32,6 +47,9 @@ __getattr__ = lazy_names(
         "reports": "",
         "studies": "",
         "tasks": "",
+        "adapt": "gradprobe.models",
+        "load": "gradprobe.studies",
+        "probe": "gradprobe.probes",
     },
 )
 

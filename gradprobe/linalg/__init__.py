@@ -9,14 +9,18 @@ from gradprobe._lazy import lazy_names
 if TYPE_CHECKING:
     from gradprobe.linalg.operators import StepOperator as StepOperator
     from gradprobe.linalg.product import GradedProduct as GradedProduct
+    from gradprobe.linalg.scaled import Norm as Norm
+    from gradprobe.linalg.scaled import ScaledProduct as ScaledProduct
     from gradprobe.linalg.spectrum import Spectrum as Spectrum
 
-__all__ = ["GradedProduct", "Spectrum", "StepOperator"]
+__all__ = ["GradedProduct", "Norm", "ScaledProduct", "Spectrum", "StepOperator"]
 
 __getattr__ = lazy_names(
     __name__,
     {
         "GradedProduct": "gradprobe.linalg.product",
+        "Norm": "gradprobe.linalg.scaled",
+        "ScaledProduct": "gradprobe.linalg.scaled",
         "Spectrum": "gradprobe.linalg.spectrum",
         "StepOperator": "gradprobe.linalg.operators",
     },

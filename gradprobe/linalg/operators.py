@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-if TYPE_CHECKING:
-    from torch import Tensor
+import torch
+from torch import Tensor
+
+from gradprobe import checks
+from gradprobe.errors import ArgumentError
 
 
 @runtime_checkable
@@ -29,3 +32,25 @@ class StepOperator(Protocol):
         looks singular, and at each step after one.
         """
         ...
+
+
+def check_dtype(dtype: torch.dtype) -> torch.dtype:
+    """Return `dtype` if products can be kept in it."""
+    if dtype not in (torch.float64, torch.float32):
+        raise ArgumentError(f"dtype must be torch.float64 or torch.float32, got {dtype}")
+    return dtype
+
+
+def check_step(
+    step: Tensor | StepOperator, number: int, shape: tuple[int, ...], dtype: torch.dtype
+) -> None:
+    """See that the factor number `number` is a tensor of this shape and dtype, or an operator."""
+    if not isinstance(step, Tensor):
+        if not isinstance(step, StepOperator):
+            raise ArgumentError(
+                f"step {number} must be a tensor or have `@` and dense(), got {type(step).__name__}"
+            )
+        return
+    checks.shape(f"step {number}", step, shape)
+    if step.dtype != dtype:
+        raise ArgumentError(f"step {number} must have dtype {dtype}, got {step.dtype}")

@@ -10,6 +10,7 @@ from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg import graded
 from gradprobe.linalg.errors_of_values import estimated_errors
+from gradprobe.linalg.operators import check_dtype, check_step
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
 from gradprobe.linalg.spectrum import Spectrum
@@ -86,9 +87,7 @@ class GradedProduct:
         self.batch_shape = tuple(
             checks.positive_integer("each of batch_shape", n) for n in batch_shape
         )
-        if dtype not in (torch.float64, torch.float32):
-            raise ArgumentError(f"dtype must be torch.float64 or torch.float32, got {dtype}")
-        self.dtype = dtype
+        self.dtype = check_dtype(dtype)
         self.repetitions = checks.positive_integer("repetitions", repetitions)
         self.tolerance = checks.positive_number("tolerance", tolerance)
         self.steps = 0
@@ -109,7 +108,7 @@ class GradedProduct:
         step
             J: a tensor (*batch_shape, size, size), or a `StepOperator`.
         """
-        self._check(step)
+        check_step(step, self.steps + 1, (*self.batch_shape, self.size, self.size), self.dtype)
         before = self._perturbation.of_columns(self._graded.U)
         Y = self._perturbation.of_product(step @ before)
         if not bool(Y.isfinite().all()):
@@ -172,16 +171,6 @@ class GradedProduct:
         if not bool(mask.any()):
             raise ArgumentError(f"{name} must choose at least one of {self.size}, got {chosen!r}")
         return mask
-
-    def _check(self, step: Tensor | StepOperator) -> None:
-        if not isinstance(step, torch.Tensor):
-            return
-        expected = (*self.batch_shape, self.size, self.size)
-        checks.shape(f"step {self.steps + 1}", step, expected)
-        if step.dtype != self.dtype:
-            raise ArgumentError(
-                f"step {self.steps + 1} must have dtype {self.dtype}, got {step.dtype}"
-            )
 
     def _with_structural_rank(
         self, step: Tensor | StepOperator, Y: Tensor, factors: graded.UpperFactor

@@ -1,1 +1,41 @@
 """Probes: one file per quantity; each takes a trajectory and gives rows of the tidy table."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from gradprobe._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from gradprobe.probes import dense_reference as dense_reference
+    from gradprobe.probes.eigenvalue_real_parts import (
+        eigenvalue_real_parts as eigenvalue_real_parts,
+    )
+    from gradprobe.probes.gradient_norm import gradient_norm as gradient_norm
+    from gradprobe.probes.probing import probe as probe
+    from gradprobe.probes.registry import PROBES as PROBES
+    from gradprobe.probes.singular_values import singular_values as singular_values
+
+_PLACES = {
+    "PROBES": "gradprobe.probes.registry",
+    "dense_reference": "",
+    "eigenvalue_real_parts": "gradprobe.probes.eigenvalue_real_parts",
+    "gradient_norm": "gradprobe.probes.gradient_norm",
+    "probe": "gradprobe.probes.probing",
+    "singular_values": "gradprobe.probes.singular_values",
+}
+
+__all__ = [
+    "PROBES",
+    "dense_reference",
+    "eigenvalue_real_parts",
+    "gradient_norm",
+    "probe",
+    "singular_values",
+]
+
+__getattr__ = lazy_names(__name__, _PLACES)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,6 @@
+"""Settings of the whole test run."""
+
+import torch
+
+# Matrices in tests are small: a second thread only waits, above all on a busy machine.
+torch.set_num_threads(1)

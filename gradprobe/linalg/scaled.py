@@ -1,0 +1,226 @@
+"""Norms of a product at every step: no factorisation, only a scale that follows it."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, NamedTuple
+
+import torch
+
+from gradprobe import checks
+from gradprobe.errors import NonFiniteError
+from gradprobe.linalg.operators import check_dtype, check_step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+    from gradprobe.linalg.operators import StepOperator
+
+AMPLITUDE = 8.0
+"""The sketch carries errors this many times larger than rounding is expected to make."""
+
+LARGEST_ERROR = 0.1
+"""Beyond this relative error the norm is not determined."""
+
+WIDEST_EXPONENT = 200
+"""Rescale once the norm leaves 2^±this, so that squares of entries stay representable."""
+
+
+class Norm(NamedTuple):
+    """The logarithm of a norm and how far to trust it, each (*batch_shape).
+
+    Attributes
+    ----------
+    log_norm
+        Natural logarithm, float64; −inf for an exact zero.
+    error
+        Estimated absolute error of `log_norm`; +inf: the arithmetic does not determine it.
+    resolved
+        ``error <= tolerance`` of the product.
+
+    Examples
+    --------
+    >>> import torch
+    >>> Norm(torch.tensor(0.0), torch.tensor(1e-12), torch.tensor(True)).resolved.item()
+    True
+    """
+
+    log_norm: Tensor
+    error: Tensor
+    resolved: Tensor
+
+
+class ScaledProduct:
+    r"""Some columns of :math:`M_t = J_t \cdots J_1`, as a matrix times a power of two.
+
+    Parameters
+    ----------
+    size
+        Rows and columns of each J.
+    columns
+        Which columns of M to follow; all by default.
+    batch_shape
+        Leading axes: one independent product for each index.
+    dtype
+        ``torch.float64`` (default) or ``torch.float32``.
+    device
+        Where the product is kept.
+    sketches
+        Random directions in which rounding errors are followed.
+    generator
+        Draws these directions, on the CPU; None: torch's default generator.
+    tolerance
+        Largest error of a norm that counts as resolved.
+
+    Raises
+    ------
+    ArgumentError
+        A size, shape, dtype or tolerance is wrong.
+    NonFiniteError
+        An absorbed step holds NaN or an infinity, or overflows.
+
+    Notes
+    -----
+    With P the computed product and δP its error, a sketch E = δP Ω, Ω standard normal with k
+    columns, has :math:`\mathbb{E} ‖E‖_F^2 = k ‖δP‖_F^2`. E is carried beside P through the same
+    matrix product:
+
+    .. math:: P ← J P, \qquad E ← J (E + c u\, p ∘ N),
+
+    with N fresh standard normal, u the unit of rounding and p_k the norm of row k of P. The new
+    term has row i of variance :math:`c^2 u^2 \sum_k J_{ik}^2 p_k^2`, which is that of the rounding
+    errors of row i of J P, for independent errors of c units in each of its terms. Then
+    :math:`|δ \log ‖P‖| ≤ ‖δP‖_F / ‖P‖` to first order, for the Frobenius and the spectral norm.
+    Rescaling by powers of two is exact.
+
+    Examples
+    --------
+    >>> import torch
+    >>> product = ScaledProduct(2, generator=torch.Generator().manual_seed(0))
+    >>> for _ in range(2000):
+    ...     product.absorb(torch.eye(2, dtype=torch.float64) / 4)
+    >>> norm = product.log_norm()  # log(√2 · 4^-2000)
+    >>> round(norm.log_norm.item(), 6)
+    -2772.242149
+    >>> norm.resolved.item()
+    True
+    """
+
+    def __init__(
+        self,
+        size: int,
+        columns: slice | None = None,
+        *,
+        batch_shape: Sequence[int] = (),
+        dtype: torch.dtype = torch.float64,
+        device: torch.device | str | None = None,
+        sketches: int = 4,
+        generator: torch.Generator | None = None,
+        tolerance: float = 1e-6,
+    ) -> None:
+        self.size = checks.positive_integer("size", size)
+        self.batch_shape = tuple(
+            checks.positive_integer("each of batch_shape", axis) for axis in batch_shape
+        )
+        self.dtype = check_dtype(dtype)
+        self.sketches = checks.positive_integer("sketches", sketches)
+        self.tolerance = checks.positive_number("tolerance", tolerance)
+        self.steps = 0
+        self._generator = generator
+        self._level = AMPLITUDE * torch.finfo(dtype).eps / 2
+        identity = torch.eye(self.size, dtype=dtype, device=device)
+        followed = identity if columns is None else identity[:, columns]
+        self.columns = checks.positive_integer("the number of columns", followed.shape[1])
+        start = torch.nn.functional.pad(followed, (0, self.sketches))
+        self._joint = start.repeat(*self.batch_shape, 1, 1)
+        self._exponent = torch.zeros(self.batch_shape, dtype=torch.int64, device=device)
+        self._row_norms = self._norms_of_rows()
+
+    @property
+    def matrix(self) -> Tensor:
+        """P in M ≈ 2^exponent · P, (*batch_shape, size, columns)."""
+        return self._joint[..., : self.columns]
+
+    @property
+    def exponent(self) -> Tensor:
+        """The power of two that multiplies `matrix`, (*batch_shape), int64."""
+        return self._exponent
+
+    def absorb(self, step: Tensor | StepOperator) -> None:
+        """Replace M by J M.
+
+        Parameters
+        ----------
+        step
+            J: a tensor (*batch_shape, size, size), or a `StepOperator`.
+        """
+        check_step(step, self.steps + 1, (*self.batch_shape, self.size, self.size), self.dtype)
+        noise = torch.randn(
+            *self.batch_shape, self.size, self.sketches, generator=self._generator, dtype=self.dtype
+        )
+        noise = noise.to(self._joint) * self._row_norms.unsqueeze(-1)
+        self._joint[..., self.columns :] += self._level * noise
+        self._joint = step @ self._joint
+        self.steps += 1
+        self._row_norms = self._norms_of_rows()
+        self._rescale()
+
+    def log_norm(self, rows: slice | Tensor | None = None) -> Norm:
+        """Return the logarithm of the Frobenius norm of M, or of some of its rows.
+
+        Parameters
+        ----------
+        rows
+            Which rows: a slice, or a tensor of indices; all by default.
+        """
+        chosen = self._rows(rows)
+        return self._norm(torch.linalg.matrix_norm(chosen[..., : self.columns]), chosen)
+
+    def log_spectral_norm(self, rows: slice | Tensor | None = None) -> Norm:
+        """Return the logarithm of the largest singular value of M, or of some of its rows.
+
+        Parameters
+        ----------
+        rows
+            Which rows: a slice, or a tensor of indices; all by default.
+        """
+        chosen = self._rows(rows)
+        return self._norm(torch.linalg.matrix_norm(chosen[..., : self.columns], ord=2), chosen)
+
+    def _rows(self, rows: slice | Tensor | None) -> Tensor:
+        return self._joint if rows is None else self._joint[..., rows, :]
+
+    def _norm(self, norm: Tensor, chosen: Tensor) -> Norm:
+        sketch = chosen[..., self.columns :]
+        spread = torch.linalg.matrix_norm(sketch).double() / math.sqrt(self.sketches)
+        norm = norm.double()
+        rounding = torch.finfo(self.dtype).eps * math.sqrt(self.size)
+        relative = spread / norm + rounding
+        error = torch.where(relative > LARGEST_ERROR, torch.inf, relative / (1 - relative))
+        zero = (norm == 0) & (spread == 0)
+        error = torch.where(zero, 0.0, error.nan_to_num(nan=torch.inf))
+        value = norm.log() + self._exponent.double() * math.log(2)
+        return Norm(value, error, error <= self.tolerance)
+
+    def _norms_of_rows(self) -> Tensor:
+        norms: Tensor = torch.linalg.vector_norm(self.matrix, dim=-1)
+        return norms
+
+    def _rescale(self) -> None:
+        """Bring the norm back to about one, by an exact power of two, when it has gone far."""
+        norm = self._row_norms.double().amax(-1)
+        if not bool(norm.isfinite().all()):
+            raise NonFiniteError(f"step {self.steps} holds NaN or an infinity, or overflows")
+        exponent = torch.frexp(norm).exponent.to(torch.int64)
+        exponent = exponent.masked_fill((norm == 0) | (exponent.abs() <= self._widest), 0)
+        if bool((exponent != 0).any()):
+            factor = torch.exp2(-exponent.double()).to(self.dtype)
+            self._joint = self._joint * factor[..., None, None]
+            self._row_norms = self._row_norms * factor[..., None]
+            self._exponent = self._exponent + exponent
+
+    @property
+    def _widest(self) -> int:
+        return WIDEST_EXPONENT if self.dtype == torch.float64 else WIDEST_EXPONENT // 8

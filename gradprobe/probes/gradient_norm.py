@@ -1,0 +1,141 @@
+"""The norm of the end-to-end Jacobian's hidden block, over every step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from gradprobe import frame
+from gradprobe.linalg import ScaledProduct
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+
+    from gradprobe.linalg import Norm
+    from gradprobe.models import Trajectory
+
+
+def gradient_norm(
+    trajectory: Trajectory,
+    lengths: Sequence[int],
+    *,
+    generator: torch.Generator,
+    tolerance: float = 1e-6,
+) -> pd.DataFrame:
+    r"""Measure log‖∂h_t/∂h_0‖ and log‖∂h_T/∂h_t‖ for every t.
+
+    Both are hidden blocks of products of step Jacobians: of M_t = J_t ⋯ J_1 going forward, which
+    tells how the initial state is remembered, and of J_T ⋯ J_{t+1} going backward, which is what
+    back-propagation through time multiplies the gradient at T with.  A norm needs no factorisation,
+    only a scale that follows the product; see `gradprobe.linalg.ScaledProduct`.
+
+    Parameters
+    ----------
+    trajectory
+        B sequences along a model.
+    lengths
+        The T, increasing.
+    generator
+        Source of the sketch by which rounding errors are followed.
+    tolerance
+        Largest error, in natural-log units, of a value that counts as resolved.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Rows with block ``hidden``; values are natural logarithms, −inf for an exact zero.
+
+        - ``log_norm_fro`` (Frobenius), matrix ``end_to_end``: step t = 0 … the longest T, which is
+          the length of these rows; log √N at t = 0;
+        - ``log_norm_fro``, matrix ``tail``: ∂h_T/∂h_t, for each length T, step t = 0 … T;
+        - ``log_norm_spectral``, matrix ``end_to_end``: the largest singular value of ∂h_T/∂h_0, at
+          each length T only.
+
+    References
+    ----------
+    Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
+    equations 5 and 6.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe import models
+    >>> model = models.build("antisymmetric", input_size=1, hidden_size=4, diffusion=0.0)
+    >>> trajectory = models.trace(model, torch.zeros(100, 1, 1))
+    >>> table = gradient_norm(trajectory, [100], generator=torch.Generator())
+    >>> table.groupby(["quantity", "matrix"])["value"].count().to_dict()
+    {('log_norm_fro', 'end_to_end'): 101, ('log_norm_fro', 'tail'): 101,
+     ('log_norm_spectral', 'end_to_end'): 1}
+    """
+    tables = [_forwards(trajectory, lengths, generator, tolerance)]
+    tables += [_backwards(trajectory, length, generator, tolerance) for length in lengths]
+    return frame.concatenate(tables, block="hidden")
+
+
+def _forwards(
+    trajectory: Trajectory, lengths: Sequence[int], generator: torch.Generator, tolerance: float
+) -> pd.DataFrame:
+    """Follow ∂h_t/∂h_0 for t = 0 … the longest length."""
+    product = _start(trajectory, generator, tolerance)
+    rows = trajectory.model.hidden_slice
+    frobenius, spectral = [product.log_norm(rows)], []
+    for t, jacobian in enumerate(trajectory.step_jacobians(lengths[-1]), start=1):
+        product.absorb(jacobian)
+        frobenius.append(product.log_norm(rows))
+        if t in lengths:
+            spectral.append(product.log_spectral_norm(rows))
+    return frame.concatenate(
+        [
+            _rows(frobenius, range(lengths[-1] + 1), lengths[-1], "log_norm_fro"),
+            _rows(spectral, lengths, lengths, "log_norm_spectral"),
+        ],
+        matrix="end_to_end",
+    )
+
+
+def _backwards(
+    trajectory: Trajectory, length: int, generator: torch.Generator, tolerance: float
+) -> pd.DataFrame:
+    """Follow (∂h_T/∂h_t)ᵀ for t = T … 0."""
+    product = _start(trajectory, generator, tolerance)
+    rows = trajectory.model.hidden_slice
+    norms = [product.log_norm(rows)]
+    for jacobian in trajectory.step_jacobians_reversed(length):
+        product.absorb(jacobian.T)
+        norms.append(product.log_norm(rows))
+    table = _rows(norms[::-1], range(length + 1), length, "log_norm_fro")
+    return table.assign(matrix="tail")
+
+
+def _start(trajectory: Trajectory, generator: torch.Generator, tolerance: float) -> ScaledProduct:
+    model = trajectory.model
+    return ScaledProduct(
+        model.state_size,
+        model.hidden_slice,
+        batch_shape=(trajectory.batch,),
+        dtype=model.dtype,
+        device=model.device,
+        generator=generator,
+        tolerance=tolerance,
+    )
+
+
+def _rows(
+    norms: Sequence[Norm], steps: Sequence[int], length: int | Sequence[int], quantity: str
+) -> pd.DataFrame:
+    values, errors, resolved = (
+        torch.stack([norm[part] for norm in norms]).cpu().numpy() for part in range(3)
+    )
+    return frame.rows(
+        length=length if isinstance(length, int) else np.asarray(length)[:, None],
+        step=np.asarray(steps)[:, None],
+        sequence=np.arange(values.shape[1]),
+        quantity=quantity,
+        value=values,
+        error=errors,
+        resolved=resolved,
+    )

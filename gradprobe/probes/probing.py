@@ -1,0 +1,121 @@
+"""`probe`: a model and inputs in, the tidy table out."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gradprobe import checks, frame
+from gradprobe.errors import ArgumentError
+from gradprobe.models import adapt, trace
+from gradprobe.probes.registry import PROBES
+from gradprobe.registry import check_name, look_up
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import pandas as pd
+    from torch import Tensor, nn
+
+DEFAULT_PROBES = ("singular_values", "gradient_norm", "eigenvalue_real_parts")
+
+
+def probe(
+    model: nn.Module,
+    inputs: Tensor,
+    probes: Sequence[str] | Mapping[str, Mapping[str, Any]] = DEFAULT_PROBES,
+    lengths: Sequence[int] | None = None,
+    *,
+    state: Tensor | None = None,
+    dtype: torch.dtype | None = torch.float64,
+    generator: torch.Generator | None = None,
+) -> pd.DataFrame:
+    """Measure how gradients travel through `model` along `inputs`.
+
+    Parameters
+    ----------
+    model
+        A model of `gradprobe.models.build`, or a module that `gradprobe.models.adapt` takes.  It is
+        not changed.
+    inputs
+        B sequences, shape (T, B, D), or (B, T, D) if the model is ``batch_first``.
+    probes
+        Names out of `gradprobe.probes.PROBES`, or a mapping from names to the options of each.
+    lengths
+        Prefixes of the inputs to measure at; the whole length if not given.
+    state
+        s_0, shape (B, S); zeros if not given.
+    dtype
+        What to compute in; float64 by default, None for the model's own.
+    generator
+        Source of the perturbations from which errors are estimated; a new one with seed 0 if not
+        given, so that a call gives the same table each time.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per measured value, with the columns of `gradprobe.frame`.
+
+    Raises
+    ------
+    ArgumentError
+        A shape, dtype, length or option does not fit.
+    UnknownNameError
+        A probe is not known; the message lists those there are.
+    NonFiniteError
+        A parameter, an input or a state is NaN or infinite.
+    UnsupportedModelError
+        The model cannot be probed; the message says why.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe import models
+    >>> model = models.build("antisymmetric", input_size=1, hidden_size=4, diffusion=0.0)
+    >>> table = probe(model, torch.zeros(50, 1, 1), probes=["singular_values"], lengths=[10, 50])
+    >>> table[["length", "rank"]].drop_duplicates().shape
+    (8, 2)
+    >>> bool(table["value"].abs().max() < 0.1)
+    True
+    """
+    functions = _check_probes(probes)
+    adapted = adapt(model)
+    trajectory = trace(adapted, inputs, state, dtype=dtype)
+    lengths = [trajectory.length] if lengths is None else lengths
+    horizons = checks.increasing_lengths("lengths", lengths, trajectory.length)
+    source = torch.Generator().manual_seed(0) if generator is None else generator
+    tables = [
+        function(trajectory, horizons, generator=source, **options).assign(probe=name)
+        for name, (function, options) in functions.items()
+    ]
+    return frame.concatenate(tables, model=adapted.name, iteration=0)
+
+
+def _check_probes(
+    probes: Sequence[str] | Mapping[str, Mapping[str, Any]],
+) -> dict[str, tuple[Callable[..., pd.DataFrame], Mapping[str, Any]]]:
+    if isinstance(probes, str) or not isinstance(probes, Sequence | Mapping) or not probes:
+        raise ArgumentError(
+            "probes must be a list of names, such as ['singular_values'], or a mapping from names "
+            f"to options, got {probes!r}"
+        )
+    options = probes if isinstance(probes, Mapping) else {name: {} for name in probes}
+    for name in options:
+        check_name("probe", PROBES, name)
+    functions = {name: look_up("probe", PROBES, name) for name in options}
+    for name, function in functions.items():
+        _check_options(name, function, options[name])
+    return {name: (functions[name], options[name]) for name in options}
+
+
+def _check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    parameters = inspect.signature(function).parameters.values()
+    valid = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"generator"})
+    for option in options:
+        if option not in valid:
+            raise ArgumentError(
+                f"probe {name!r} has no option {option!r}; its options are: {', '.join(valid)}"
+            )
