@@ -1,0 +1,76 @@
+"""The code in the README and in CONTRIBUTING runs; the README has the shape that CI relies on."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from gradprobe import models, probes
+from gradprobe.models.registry import MODELS
+from gradprobe.probes.registry import PROBES
+
+ROOT = Path(__file__).parents[1]
+
+
+def blocks(document: str) -> list[tuple[str, str]]:
+    """Return the fenced blocks of a document: language and text."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return re.findall(r"^```(\w*)\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
+
+
+def module_of(code: str, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Make `code` importable under a module name, as a new file would be."""
+    import sys
+    import types
+
+    module = types.ModuleType(name)
+    exec(code, module.__dict__)  # noqa: S102 - the document's own example
+    monkeypatch.setitem(sys.modules, name, module)
+    return name
+
+
+def test_the_first_two_blocks_of_the_readme_are_the_two_commands() -> None:
+    (first_language, first), (second_language, second), *_ = blocks("README.md")
+    assert first_language == second_language == "sh"
+    assert first.count("\n") == second.count("\n") == 1
+    assert "gradprobe run studies/gradient_decay.toml" in first
+    assert "pytest" in second
+
+
+def test_the_readme_s_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    [code] = [text for language, text in blocks("README.md") if language == "python"]
+    torch.manual_seed(0)
+    exec(code, {})  # noqa: S102 - the document's own example
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == ["antisymmetric", "torch.nn.LSTM"]
+    assert abs(float(lines[0][1])) < 1.0
+    assert float(lines[1][1]) < -100.0
+    assert all(line[2] == "True" for line in lines)
+
+
+def test_the_model_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(text for _, text in blocks("CONTRIBUTING.md") if "class Leaky" in text)
+    name = module_of(code, "gradprobe_example_leaky", monkeypatch)
+    monkeypatch.setitem(MODELS, "leaky", f"{name}:Leaky")
+    model = models.build("leaky", input_size=2, hidden_size=5, leak=0.2, dtype=torch.float64)
+    table = probes.probe(model, torch.zeros(30, 1, 2), lengths=[30])
+    assert table["resolved"].all()
+
+
+def test_the_probe_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(text for _, text in blocks("CONTRIBUTING.md") if "def log_determinant" in text)
+    name = module_of(code, "gradprobe_example_probe", monkeypatch)
+    monkeypatch.setitem(PROBES, "log_determinant", f"{name}:log_determinant")
+    model = models.build("gru", input_size=2, hidden_size=5, dtype=torch.float64)
+    inputs = torch.ones(4, 3, 2, dtype=torch.float64)
+    table = probes.probe(model, inputs, ["log_determinant"], [2, 4])
+    expected: list[Any] = []
+    for t in (2, 4):
+        jacobian = probes.dense_reference.end_to_end_jacobian(model, inputs[:t], start=t - 1)
+        expected.extend(np.linalg.slogdet(jacobian.numpy()).logabsdet)
+    np.testing.assert_allclose(table["value"], expected, rtol=1e-12)
