@@ -135,6 +135,11 @@ class LiveReporter(Reporter):
     ----------
     console
         A terminal.
+
+    Attributes
+    ----------
+    display
+        What is drawn.
     """
 
     def __init__(self, console: Console) -> None:
@@ -151,7 +156,8 @@ class LiveReporter(Reporter):
             TextColumn("{task.description}", markup=False),
             TimeElapsedColumn(),
         )
-        self._live = Live(Group(self._study, self._cells), console=console)
+        self.display = Group(self._study, self._cells)
+        self._live = Live(self.display, console=console)
         self._bar = self._study.add_task(CHECKING, total=None, left="")
         self._running: dict[str, TaskID] = {}
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from gradprobe import checks
 from gradprobe.studies.engine import Engine, rehearse_all
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.interruption import Interruption
-    from gradprobe.studies.outcome import Outcome, Rehearsal
+    from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.schema import Study
 
 COMPUTE = "gradprobe.studies.cell:compute"
@@ -99,26 +99,35 @@ def run_study(
     stored = finished_before(folder, study)
     waiting = [cell for cell in grid if cell.hash not in stored]
     count = _worker_count(workers, study.grid.threads_per_cell, len(waiting))
-    failures: list[tuple[Cell, str]] = []
     if not waiting:
-        Writer(folder, study).close()
+        Writer(folder, study).close()  # keeps the study file, whose words may have changed
         watcher.planned(len(grid), len(grid))
-        return Summary(len(grid), 0, failures)
+        return Summary(len(grid), 0, [])
     with listening() as interruption, Workers(count, study.grid.threads_per_cell) as pool:
         watcher.checking()
         costs = _rehearsed_costs(study, waiting, rehearse, pool, interruption)
         with Writer(folder, study) as writer:
             watcher.planned(len(grid), len(grid) - len(waiting))
-            origin = _origin(study, count)
-
-            def record(cell: Cell, outcome: Outcome) -> None:
-                writer.record(cell, origin, outcome)
-                if outcome.error is not None:
-                    failures.append((cell, outcome.error))
-
-            engine = Engine(pool, compute, record, watcher, Forecast(costs, count))
+            recorder = _Recorder(writer, study, count)
+            engine = Engine(pool, compute, recorder.record, watcher, Forecast(costs, count))
             engine.run(_longest_first(waiting, costs), interruption)
+    failures = recorder.failures
     return Summary(len(grid), len(waiting) - len(failures), failures)
+
+
+class _Recorder:
+    """Writes each outcome with where it came from, and remembers the failures."""
+
+    def __init__(self, writer: Writer, study: Study, workers: int) -> None:
+        self._writer = writer
+        task = study.task.build().provenance
+        self._origin = {**provenance(), "task": task, "workers": workers}
+        self.failures: list[tuple[Cell, str]] = []
+
+    def record(self, cell: Cell, outcome: Outcome) -> None:
+        self._writer.record(cell, self._origin, outcome)
+        if outcome.error is not None:
+            self.failures.append((cell, outcome.error))
 
 
 def _worker_count(requested: int | None, threads: int, waiting: int) -> int:
@@ -126,10 +135,6 @@ def _worker_count(requested: int | None, threads: int, waiting: int) -> int:
         checks.positive_integer("workers", requested)
     available = max(1, usable_cores() // threads) if requested is None else requested
     return max(1, min(available, waiting))
-
-
-def _origin(study: Study, workers: int) -> dict[str, Any]:
-    return {**provenance(), "task": study.task.build().provenance, "workers": workers}
 
 
 def _longest_first(waiting: Sequence[Cell], costs: dict[str, float]) -> list[Cell]:
@@ -153,11 +158,7 @@ def _rehearsed_costs(
         for key, mistake in rehearsal.mistakes.items()
     ]
     refuse(study.file_name, mistakes)
-    return _costs(representatives, rehearsals)
-
-
-def _costs(representatives: dict[str, Cell], rehearsals: Sequence[Rehearsal]) -> dict[str, float]:
-    return {key: rehearsal.cost for key, rehearsal in zip(representatives, rehearsals, strict=True)}
+    return {key: found.cost for key, found in zip(representatives, rehearsals, strict=True)}
 
 
 def _sentence(study: Study, cell: Cell, key: str, mistake: str) -> str:

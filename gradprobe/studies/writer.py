@@ -6,6 +6,7 @@ none.
 
 from __future__ import annotations
 
+import os
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -193,3 +194,5 @@ def _check_creatable(path: Path) -> None:
         existing = next(place for place in [path, *path.absolute().parents] if place.exists())
     if not existing.is_dir():
         raise StoreError(f"{path}: expected a folder for results, but {existing} is a file")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise StoreError(f"{path}: no permission to write in {existing}")
