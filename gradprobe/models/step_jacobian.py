@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from gradprobe.models.unit_map import UnitMap
+
 
 @dataclass(frozen=True)
 class LayerJacobian:
@@ -28,11 +30,11 @@ class LayerJacobian:
     Parameters
     ----------
     by_state
-        ∂φ/∂s, shape (B, C, C, N).
+        D_s = ∂φ/∂s, C components from C.
     by_recurrent
-        ∂φ/∂(R h), shape (B, C, G, N).
+        D_a = ∂φ/∂(R h), C components from G terms.
     by_drive
-        ∂φ/∂(drive), shape (B, C, K, N).
+        D_u = ∂φ/∂(drive), C components from K terms.
     recurrent_matrix
         R, shape (G·N, N).
     input_matrix
@@ -41,36 +43,37 @@ class LayerJacobian:
     Examples
     --------
     >>> import torch
-    >>> one = torch.ones(1, 1, 1, 2)
-    >>> layer = LayerJacobian(0 * one, one, one, torch.tensor([[0.0, 1], [2, 0]]), torch.eye(2))
+    >>> from gradprobe.models.unit_map import unit_maps
+    >>> [one], [zero] = unit_maps(torch.ones(1, 1, 1, 1, 2)), unit_maps(torch.zeros(1, 1, 1, 1, 2))
+    >>> layer = LayerJacobian(zero, one, one, torch.tensor([[0.0, 1], [2, 0]]), torch.eye(2))
     >>> layer.apply(torch.eye(2)[None]).tolist()
     [[[0.0, 1.0], [2.0, 0.0]]]
     """
 
-    by_state: Tensor
-    by_recurrent: Tensor
-    by_drive: Tensor
+    by_state: UnitMap
+    by_recurrent: UnitMap
+    by_drive: UnitMap
     recurrent_matrix: Tensor
     input_matrix: Tensor
 
     @property
     def state_size(self) -> int:
         """S = C·N."""
-        return self.by_state.shape[1] * self.by_state.shape[3]
+        return self.by_state.blocks.shape[1] * self.hidden_size
 
     @property
     def hidden_size(self) -> int:
         """N."""
-        return self.by_state.shape[3]
+        return self.by_state.blocks.shape[3]
 
     @cached_property
     def _combined(self) -> Tensor | None:
         """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C·N, N), where it has fewer rows than R."""
-        _, components, terms, size = self.by_recurrent.shape
+        _, components, terms, size = self.by_recurrent.blocks.shape
         if terms <= components:
             return None
         gates = self.recurrent_matrix.unflatten(0, (terms, size))
-        return torch.einsum("bcgn,gnm->bcnm", self.by_recurrent, gates).flatten(1, 2)
+        return torch.einsum("bcgn,gnm->bcnm", self.by_recurrent.blocks, gates).flatten(1, 2)
 
     def apply(self, columns: Tensor, below: Tensor | None = None) -> Tensor:
         """Return J Q, plus D_u U P for the columns P of the layer below's new hidden state.
@@ -83,18 +86,18 @@ class LayerJacobian:
             P, shape (..., B, D, k), or None for the first layer.
         """
         units = self._split(columns)
-        result = _mix(self.by_state, units)
+        hidden = units[..., 0, :, :]
         if self._combined is not None:
-            result += self._split(self._combined @ units[..., 0, :, :])
+            result = self._split(self._combined @ hidden)
         else:
-            terms = self._split(self.recurrent_matrix @ units[..., 0, :, :])
-            result += _mix(self.by_recurrent, terms)
+            result = self.by_recurrent @ self._split(self.recurrent_matrix @ hidden)
+        self.by_state.add_to(result, units)
         if below is not None:
-            result += _mix(self.by_drive, self._split(self.input_matrix @ below))
+            self.by_drive.add_to(result, self._split(self.input_matrix @ below))
         return result.flatten(-3, -2)
 
-    def apply_transposed(self, columns: Tensor) -> tuple[Tensor, Tensor]:
-        """Return Jᵀ Q, and Uᵀ D_uᵀ Q, what the layer below's new hidden state receives.
+    def apply_transposed(self, columns: Tensor) -> Tensor:
+        """Return Jᵀ Q.
 
         Parameters
         ----------
@@ -102,37 +105,35 @@ class LayerJacobian:
             Q, shape (..., B, S, k).
         """
         units = self._split(columns)
-        result = _mix(self.by_state.transpose(1, 2), units)
+        result = self.by_state.T @ units
         if self._combined is not None:
             result[..., 0, :, :] += self._combined.mT @ columns
         else:
-            terms = _mix(self.by_recurrent.transpose(1, 2), units).flatten(-3, -2)
+            terms = (self.by_recurrent.T @ units).flatten(-3, -2)
             result[..., 0, :, :] += self.recurrent_matrix.T @ terms
-        drive = _mix(self.by_drive.transpose(1, 2), units).flatten(-3, -2)
-        return result.flatten(-3, -2), self.input_matrix.T @ drive
+        return result.flatten(-3, -2)
+
+    def apply_transposed_to_inputs(self, columns: Tensor) -> Tensor:
+        """Return Uᵀ D_uᵀ Q: what the layer below's new hidden state receives.
+
+        Parameters
+        ----------
+        columns
+            Q, shape (..., B, S, k).
+        """
+        terms = (self.by_drive.T @ self._split(columns)).flatten(-3, -2)
+        return self.input_matrix.T @ terms
 
     def minus_identity(self) -> LayerJacobian:
         """Return J − I, free of the cancellation that subtracting I from J would bring.
 
         An Euler-type cell has ∂φ/∂s = I + O(ε): here 1 is taken off before ε φ′ R is added.
         """
-        identity = torch.eye(self.by_state.shape[1]).to(self.by_state)[:, :, None]
-        return replace(self, by_state=self.by_state - identity)
+        return replace(self, by_state=self.by_state.minus_identity())
 
     def _split(self, rows: Tensor) -> Tensor:
         units: Tensor = rows.unflatten(-2, (-1, self.hidden_size))
         return units
-
-
-def _mix(derivative: Tensor, units: Tensor) -> Tensor:
-    """Contract (B, i, j, N) with (..., B, j, N, k) to (..., B, i, N, k), unit by unit."""
-    _, outputs, terms, _ = derivative.shape
-    mixed = units.new_empty(*units.shape[:-3], outputs, *units.shape[-2:])
-    for i in range(outputs):
-        torch.mul(derivative[:, i, 0, :, None], units[..., 0, :, :], out=mixed[..., i, :, :])
-        for j in range(1, terms):
-            mixed[..., i, :, :].addcmul_(derivative[:, i, j, :, None], units[..., j, :, :])
-    return mixed
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,7 @@ class StepJacobian:
     def shape(self) -> tuple[int, int, int]:
         """(B, S, S)."""
         size = sum(self._sizes)
-        return self.layers[0].by_state.shape[0], size, size
+        return self.layers[0].by_state.blocks.shape[0], size, size
 
     @property
     def T(self) -> StepJacobian:  # noqa: N802 - as torch and numpy call it
@@ -183,7 +184,7 @@ class StepJacobian:
     def dense(self) -> Tensor:
         """Return the matrix, shape (B, S, S)."""
         batch, size, _ = self.shape
-        like = self.layers[0].by_state
+        like = self.layers[0].by_state.blocks
         identity = torch.eye(size, dtype=like.dtype, device=like.device)
         return self @ identity.expand(batch, size, size)
 
@@ -211,11 +212,13 @@ class StepJacobian:
 
     def _downwards(self, parts: Sequence[Tensor]) -> list[Tensor]:
         results: list[Tensor] = []
-        from_above: Tensor | None = None
+        above: tuple[LayerJacobian, Tensor] | None = None
         for layer, part in zip(reversed(self.layers), reversed(parts), strict=True):
-            received = part if from_above is None else _add_to_hidden(part, from_above)
-            result, from_above = layer.apply_transposed(received)
-            results.insert(0, result)
+            received = part
+            if above is not None:
+                received = _add_to_hidden(part, above[0].apply_transposed_to_inputs(above[1]))
+            results.insert(0, layer.apply_transposed(received))
+            above = layer, received
         return results
 
 

@@ -12,6 +12,7 @@ from gradprobe import checks
 from gradprobe.errors import ArgumentError
 from gradprobe.models.cell import unflatten_units
 from gradprobe.models.step_jacobian import LayerJacobian, StepJacobian
+from gradprobe.models.unit_map import unit_maps
 from gradprobe.models.unrolled import recurrent_terms, steps_per_chunk
 
 if TYPE_CHECKING:
@@ -101,8 +102,13 @@ def _linearise_layer(cell: Cell, inputs: Tensor, previous: Tensor) -> list[Layer
     local = cell.local_derivatives(
         units, recurrent_terms(cell, units, matrix), cell.drive(inputs), cell.unit_parameters()
     )
-    derivatives = zip(local.by_state, local.by_recurrent, local.by_drive, strict=True)
-    return [LayerJacobian(*at_step, matrix, input_matrix) for at_step in derivatives]
+    by_state, by_recurrent, by_drive = (
+        unit_maps(part) for part in (local.by_state, local.by_recurrent, local.by_drive)
+    )
+    return [
+        LayerJacobian(state, recurrent, drive, matrix, input_matrix)
+        for state, recurrent, drive in zip(by_state, by_recurrent, by_drive, strict=True)
+    ]
 
 
 @torch.no_grad()
