@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TypeAlias
 
@@ -194,9 +195,16 @@ def test_a_failed_cell_is_named_and_the_others_are_reported(tmp_path: Path) -> N
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("moment", "number", "code"),
+    [
+        ("Starting the workers", signal.SIGINT, 130),
+        ("begun: ", signal.SIGINT, 130),
+        ("begun: ", signal.SIGTERM, 143),
+    ],
+)
 def test_an_interrupted_run_says_how_to_go_on(
-    tmp_path: Path, number: signal.Signals, code: int
+    tmp_path: Path, moment: str, number: signal.Signals, code: int
 ) -> None:
     long = STUDY.replace("digits_rows", "noise_padded_digits").replace("[4, 8]", "[4, 200]")
     (tmp_path / "long.toml").write_text(long.replace("hidden_size = 3", "hidden_size = 64"))
@@ -210,8 +218,9 @@ def test_an_interrupted_run_says_how_to_go_on(
     )
     assert process.stderr is not None
     before = ""
-    while "begun: " not in before:
+    while moment not in before:
         before += process.stderr.readline()
+    time.sleep(0.03)  # the worker processes are starting, or computing
     os.killpg(process.pid, number)
     output, errors = process.communicate(timeout=30)
     assert process.returncode == code

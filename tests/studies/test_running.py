@@ -99,7 +99,7 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     (modules / "fake_cells.py").write_text(FAKE_CELLS)
     monkeypatch.syspath_prepend(modules)
-    monkeypatch.setenv("PYTHONPATH", str(modules))
+    monkeypatch.setenv("PYTHONPATH", str(modules), prepend=os.pathsep)
     monkeypatch.setenv("FAKE_CELLS_LOG", str(folder))
     return folder
 
@@ -323,6 +323,17 @@ def test_kill_9_loses_no_finished_cell_and_leaves_no_worker(
     undisturbed = tmp_path / "undisturbed"
     run(many, undisturbed)
     pd.testing.assert_frame_equal(load(folder), load(undisturbed))
+
+
+def test_kill_9_ends_workers_that_are_in_the_middle_of_a_cell(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    process = start(tmp_path, with_seeds(study, [ENDLESS]))
+    wait_for(lambda: len(computed(log)) == 2)
+    assert len(alive(log)) == 2
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not alive(log))
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -16,6 +16,7 @@ import pytest
 
 from gradprobe import frame
 from gradprobe.errors import StoreError
+from gradprobe.studies import database
 from gradprobe.studies.grid import cells
 from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.reading import parse_study
@@ -116,6 +117,17 @@ def test_results_can_be_read_while_a_run_is_writing(tmp_path: Path, study: Study
         assert len(load(tmp_path)) == 3
         writer.record(cells(study)[1], PROVENANCE, finished(2.5))
         assert len(load(tmp_path)) == 6
+
+
+def test_a_reader_never_makes_the_writer_wait(tmp_path: Path, study: Study) -> None:
+    with Writer(tmp_path, study) as writer:
+        writer.record(cells(study)[0], PROVENANCE, finished(1.5))
+        with closing(database.open_for_reading(tmp_path)) as reader:
+            reader.execute("BEGIN")
+            assert reader.execute("SELECT count(*) FROM cells").fetchone() == (1,)
+            writer.record(cells(study)[1], PROVENANCE, finished(2.5))
+            assert reader.execute("SELECT count(*) FROM cells").fetchone() == (1,)
+    assert len(load(tmp_path)) == 6
 
 
 def test_a_second_writer_is_refused_and_the_lock_ends_with_the_first(
