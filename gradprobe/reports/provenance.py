@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from gradprobe.reports.contract import Cell, Results
 
+_WORDS = {"None": "not known", "True": "yes", "False": "no"}
 _FINISHED = ("finished", "done")
 
 
@@ -129,7 +130,7 @@ def _flat(provenance: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str
         if isinstance(value, dict):
             yield from _flat(value, f"{title}: ")
         else:
-            yield printable(title), "not known" if value is None else printable(value)
+            yield printable(title), _WORDS.get(repr(value), printable(value))
 
 
 def _agreed(counts: dict[str, int], whole: int) -> list[str]:

@@ -107,15 +107,16 @@ def _sentence(name: str, row: pd.Series[Any]) -> Markup:
 
 def _survival(row: pd.Series[Any]) -> Markup:
     """Say within what the gain stays, rounded outwards: over all steps if it never leaves it."""
+    end = Markup("ends at {} {}").format(_times(row["gain"]), _spread(row))
     reach = max(abs(row["gain_low"]), abs(row["gain_high"]))
-    where = Markup("at the last step")
+    if reach > KEPT:
+        return Markup("{}: within a factor of ten in the median.").format(end)
+    where = "at the last step"
     if row["basis"] == "norm" and max(abs(row["lowest"]), abs(row["highest"])) <= KEPT:
         reach = max(abs(row["lowest"]), abs(row["highest"]))
-        where = Markup("at every step")
-    bound = math.ceil(reach * 100 - 1e-6) / 100
-    return Markup("keeps the gradient within e<sup>±{}</sup> {}; it ends at {} {}.").format(
-        logarithm(bound), where, _times(row["gain"]), _spread(row)
-    )
+        where = "at every step"
+    bound = logarithm(math.ceil(reach * 100 - 1e-6) / 100)
+    return Markup("keeps the gradient within e<sup>±{}</sup> {}; it {}.").format(bound, where, end)
 
 
 def _directions(row: pd.Series[Any]) -> Markup:

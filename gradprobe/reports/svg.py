@@ -56,7 +56,6 @@ def inline_svg(figure: Figure, identifier: str, title: str, description: str) ->
         attributes = dict(_rewritten(element, identifier))
         element.attrib.clear()
         element.attrib.update(attributes)
-        _hoist_common_style(element)
     _trim(root)
     view = root.attrib["viewBox"]
     root.attrib.clear()
@@ -156,8 +155,9 @@ def _hoist_common_style(element: ET.Element) -> None:
 
 
 def _trim(root: ET.Element) -> None:
-    """Drop white space between elements, and rotations by nothing."""
+    """Drop white space between elements, rotations by nothing, and styles that repeat."""
     for element in root.iter():
+        _hoist_common_style(element)
         element.tail = None
         if element.tag != "text":
             element.text = None

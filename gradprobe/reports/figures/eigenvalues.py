@@ -173,7 +173,8 @@ def _region(axes: Axes, centre: float, radius: float, limits: Limits) -> None:
     top = min(limits[2], radius)
     y = top * np.sin(np.linspace(-np.pi / 2, np.pi / 2, _BOUNDARY_POINTS))
     half = np.sqrt(np.maximum(radius**2 - y**2, 0.0))
-    axes.fill_betweenx(y, centre - half, centre + half, color=STABLE, linewidth=0)
+    left = np.maximum(centre - half, limits[0])
+    axes.fill_betweenx(y, left, np.maximum(centre + half, left), color=STABLE, linewidth=0)
     axes.plot(centre + half, y, color=MUTED, linewidth=1)
     if centre - radius > limits[0]:
         axes.plot(centre - half, y, color=MUTED, linewidth=1)

@@ -24,9 +24,9 @@ def gradient_norm(
     table: pd.DataFrame,
     matrix: str = "end_to_end",
     *,
-    width: float = 720,
+    width: float = 760,
     height: float = 400,
-    room: float = 235,
+    room: float = 265,
     window: tuple[float, float] | None = None,
 ) -> Figure:
     """Draw log(‖∂h_t/∂h_0‖_F / ‖I‖_F), or ‖∂h_T/∂h_t‖_F, over time: median and range.

@@ -25,7 +25,7 @@ def limits(values: NDArray[np.float64], at_least: tuple[float, float]) -> tuple[
     """
     finite = values[np.isfinite(values)]
     low, high = finite.min(initial=at_least[0]), finite.max(initial=at_least[1])
-    margin = 0.05 * (high - low)
+    margin = 0.05 * (high - low) or 1.0
     return round(float(low - margin), 6), round(float(high + margin), 6)
 
 

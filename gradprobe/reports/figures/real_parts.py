@@ -18,9 +18,9 @@ def largest_real_part(
     table: pd.DataFrame,
     matrix: str = "vector_field",
     *,
-    width: float = 720,
+    width: float = 760,
     height: float = 300,
-    room: float = 235,
+    room: float = 265,
 ) -> Figure:
     """Draw max Re λ(F_t), or of J_t, over a sample of t: median and range.
 
@@ -49,7 +49,7 @@ def largest_real_part(
     with drawing():
         figure = pixels(width, height_for(len(present(rows)), height, 70))
         axes = axes_within(figure, left=64, right=room, bottom=48, top=14)
-        draw_curves(axes, band, at_least=(0.0, 0.0), room=room)
+        draw_curves(axes, band, at_least=(-0.01, 0.01), room=room)
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.set(xlabel="step t", ylabel="max Re λ")
     return figure
