@@ -149,6 +149,13 @@ def study_hash(study: Study) -> str:
     ----------
     study
         A checked study.
+
+    Examples
+    --------
+    >>> from gradprobe.listing import shipped_study_files
+    >>> from gradprobe.studies import load_study
+    >>> [len(study_hash(load_study(path))) for path in shipped_study_files()][0]
+    64
     """
     return digest(study.model_dump(mode="json"))
 

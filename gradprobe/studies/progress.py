@@ -199,6 +199,12 @@ def reporter(stream: TextIO) -> Reporter:
     ----------
     stream
         Usually standard error.
+
+    Examples
+    --------
+    >>> import io
+    >>> type(reporter(io.StringIO())).__name__
+    'PlainReporter'
     """
     console = Console(file=stream)
     return LiveReporter(console) if console.is_terminal else PlainReporter(stream)

@@ -93,6 +93,32 @@ def run_study(
         The folder cannot be used.
     InterruptedStudyError
         Ctrl-C or SIGTERM; the finished cells are stored, and the same call goes on with the others.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gradprobe import studies
+    >>> from gradprobe.studies.reading import parse_study
+    >>> study = parse_study('''
+    ... name = "example"
+    ... question = "Do gradients survive eight steps?"
+    ... [task]
+    ... name = "digits_rows"
+    ... [grid]
+    ... seeds = [0]
+    ... lengths = [8]
+    ... sequences = 1
+    ... [[models]]
+    ... label = "GRU"
+    ... name = "gru"
+    ... hidden_size = 2
+    ... [probes.gradient_norm]
+    ... ''', "example.toml")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     summary = run_study(study, folder, workers=1)
+    ...     table = studies.load(folder)
+    >>> summary.finished, table["model"].unique().tolist()
+    (1, ['GRU'])
     """
     watcher = Monitor() if monitor is None else monitor
     grid = cells(study)

@@ -105,6 +105,13 @@ def read_results(folder: str | Path) -> StudyResults:
     ------
     StoreError
         There is no store of this format, or it is damaged.
+
+    Examples
+    --------
+    >>> read_results("missing")
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StoreError: missing: holds no results (results.sqlite is not there)
     """
     path = Path(folder)
     with database.translated(path), closing(database.open_for_reading(path)) as connection:

@@ -50,6 +50,13 @@ def decode_table(data: bytes, name: str) -> pd.DataFrame:
     ------
     StoreError
         The bytes are not Parquet.
+
+    Examples
+    --------
+    >>> decode_table(b"PAR0", "the table")  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StoreError: the table is damaged: ...
     """
     try:
         table = parquet.read_table(io.BytesIO(data)).to_pandas()

@@ -40,6 +40,12 @@ class Workers:
         How many processes.
     threads
         Threads of linear algebra in each.
+
+    Examples
+    --------
+    >>> with Workers(1, threads=1) as workers:
+    ...     workers.submit(worker.call, "math:sqrt", 4.0).result()
+    2.0
     """
 
     def __init__(self, count: int, threads: int) -> None:

@@ -41,6 +41,16 @@ class Writer:
     StoreError
         The folder cannot be written, another process is writing, the file there is not a store of
         this format, or it holds another study.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from gradprobe.listing import shipped_study_files
+    >>> from gradprobe.studies import load_study
+    >>> study = load_study(shipped_study_files()[0])
+    >>> with tempfile.TemporaryDirectory() as folder, Writer(folder, study) as writer:
+    ...     writer.finished()
+    set()
     """
 
     def __init__(self, folder: str | Path, study: Study) -> None:

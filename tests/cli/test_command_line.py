@@ -138,7 +138,6 @@ def test_a_report_that_cannot_be_written_or_made_is_refused(
     assert str(nowhere) in refusal("report", results, "-o", nowhere)
     assert str(tmp_path) in refusal("report", results, "-o", tmp_path)
     assert "holds no results" in refusal("report", tmp_path)
-    assert "holds no results" in refusal("report", tmp_path / "absent")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -246,15 +245,15 @@ def test_listing_names_everything_with_a_line(kind: str, registry: dict[str, str
 def test_listing_studies_gives_paths_that_can_be_run() -> None:
     result = gradprobe_command("list", "studies", folder=ROOT)
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
+    found = {Path(path).name: studies.load_study(ROOT / path) for path in lines}
     question = "Do gradients survive 1000 steps at initialisation?"
-    assert lines["studies/gradient_decay.toml"] == question
-    for path in lines:
-        studies.load_study(ROOT / path)
+    assert found["gradient_decay.toml"].question == question
+    assert question in lines.values()
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("run",), ("run", "a.toml", "--workers", "0"), ("list", "songs"), ("fly",), ("--fast",)],
+    [("run",), ("run", "a.toml", "--workers", "0"), ("list", "songs"), ("fly",), ("--fast",)],
 )
 def test_a_wrong_call_shows_the_usage(arguments: tuple[str, ...]) -> None:
     result = gradprobe_command(*arguments)
