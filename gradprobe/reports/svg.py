@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
-_DASH = re.compile(r"M(\S+) (\S+)\s+L(\S+) \2\s*(?=M|$)")
+_COMMAND = re.compile(r"\s*([MLQCz])\s*")
+_DASH = re.compile(r"M([^ML ]+) ([^ML ]+)L([^ML ]+) \2(?=M|$)")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
+_USED = re.compile(r"#([\w.-]+)")
 _FONT_SIZE = re.compile(r"(?<![\w-])([\d.]+px)")
 _INVISIBLE = 0.15
 _GEOMETRY = ("d", "x", "y", "width", "height", "transform", "points")
@@ -112,7 +114,7 @@ def _rewritten(element: ET.Element, identifier: str) -> Iterator[tuple[str, str]
 
 def _path(text: str) -> str:
     """Write a path without its line breaks, and dashes too short to see as dots."""
-    return _DASH.sub(_dot, text.replace("\n", "").replace("L ", "L").replace("M ", "M").strip())
+    return _DASH.sub(_dot, _COMMAND.sub(r"\1", text))
 
 
 def _dot(match: re.Match[str]) -> str:
@@ -155,7 +157,8 @@ def _hoist_common_style(element: ET.Element) -> None:
 
 
 def _trim(root: ET.Element) -> None:
-    """Drop white space between elements, rotations by nothing, and styles that repeat."""
+    """Drop what does not show: white space, rotations by nothing, repeated styles, ids."""
+    used = set(_USED.findall(" ".join(value for e in root.iter() for value in e.attrib.values())))
     for element in root.iter():
         _hoist_common_style(element)
         element.tail = None
@@ -163,3 +166,18 @@ def _trim(root: ET.Element) -> None:
             element.text = None
         if element.get("transform", "").startswith("rotate(0 "):
             del element.attrib["transform"]
+        if element.get("id") not in used:
+            element.attrib.pop("id", None)
+    _unwrap(root)
+
+
+def _unwrap(element: ET.Element) -> None:
+    """Replace groups that say nothing by what they hold, and drop shapes that cannot be seen."""
+    children: list[ET.Element] = []
+    for child in list(element):
+        _unwrap(child)
+        if child.tag == "g" and not child.attrib:
+            children += list(child)
+        elif child.get("style") != "fill:none":
+            children.append(child)
+    element[:] = children

@@ -110,6 +110,18 @@ def test_unresolved_values_are_hollow_and_grey() -> None:
         assert set(np.asarray(line.get_xdata())) == set(ranks)
 
 
+def test_unresolved_steps_interrupt_the_line() -> None:
+    rows = TABLE[TABLE["model"] == "GRU"].copy()
+    doubtful = rows["step"].between(20, 30) & (rows["quantity"] == "log_norm_fro")
+    rows.loc[doubtful, "resolved"] = False
+    lines = figures.gradient_norm(rows).axes[0].get_lines()
+    pieces = [line for line in lines if line.get_color() == style.look(3).colour]
+    assert [len(np.asarray(line.get_xdata())) for line in pieces[:2]] == [20, 30]
+    hollow = [line for line in lines if line.get_markeredgecolor() == style.UNRESOLVED]
+    steps = {step for line in hollow for step in np.asarray(line.get_xdata())}
+    assert steps == set(range(20, 31))
+
+
 def test_zeros_stand_on_a_marked_rail_below_everything_else() -> None:
     axes = figures.singular_spectrum(TABLE[TABLE["model"] == "unstable"]).axes[0]
     labels = {

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from gradprobe.reports.figures.style import Look
 
-BAND_POINTS = 100
+BAND_POINTS = 80
 """A band is drawn through this many of its steps at most; lines are simplified by matplotlib."""
 
 _MARKS = 8

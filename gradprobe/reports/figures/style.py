@@ -79,7 +79,7 @@ _SETTINGS = {
     "lines.dash_capstyle": "butt",
     "lines.linewidth": 1.7,
     "path.simplify": True,
-    "path.simplify_threshold": 0.15,
+    "path.simplify_threshold": 0.25,
     "svg.fonttype": "none",
     "svg.hashsalt": "gradprobe",
 }
