@@ -48,7 +48,7 @@ def summarise(table: pd.DataFrame) -> pd.DataFrame:
     summary = pd.concat([part.reindex(names) for part in parts], axis=1)
     summary["unresolved"] = _unresolved_share(table).reindex(names)
     summary["verdict"] = [
-        judge(gain, resolved=bool(resolved))
+        str(judge(gain, resolved=bool(resolved)))
         for gain, resolved in zip(summary["gain"], summary["gain_resolved"], strict=True)
     ]
     return summary
