@@ -5,6 +5,8 @@ Monte Carlo for stabilising products of matrices: columns sorted by their norm b
 factorisation (Bauer, SciPost Phys. Core 2, 011, 2020, section 3.2), rows sorted by theirs, which
 makes Householder QR stable row by row (Cox and Higham, "Stability of Householder QR factorization
 for weighted least squares problems", 1998, section 2).
+
+The entries of d are rounded to float64, and that costs nothing: V takes up what the rounding left.
 """
 
 from __future__ import annotations
@@ -18,119 +20,161 @@ if TYPE_CHECKING:
 
 
 WEAK = 1e-6
-"""A diagonal entry of R, relative to its column, below this: perhaps dependent on those before."""
+"""A relative diagonal entry of R below this: the column may depend on those before it."""
 
 
 class Graded(NamedTuple):
-    """The factors of U diag(e^d) V, and what rounding left out of d (compensated sum)."""
+    """The factors of U diag(e^d) V."""
 
     U: Tensor
     d: Tensor
     V: Tensor
-    compensation: Tensor
+
+
+class Sizes(NamedTuple):
+    """The largest absolute entry of each row and each column of a matrix."""
+
+    rows: Tensor
+    columns: Tensor
 
 
 class UpperFactor(NamedTuple):
-    """A factorisation of Y diag(e^d): the new U, what to add to d, and what to apply to V.
+    """A factorisation Y diag(e^d) P = Q diag(e^d') R of the columns of Y in some order P.
 
     Attributes
     ----------
     Q
         The orthogonal factor.
-    log_diagonal
-        Logarithms of the absolute diagonal of the triangular factor, before R lost it.
-    relative_diagonal
-        The same diagonal divided by the largest entry of its column.
+    d
+        d', the logarithms of the absolute diagonal of the triangular factor, to rounding.
     R
-        Upper triangular, graded, with a diagonal of ±1; acts on the rows of V in `order`.
+        Upper triangular, graded, with a diagonal of ±1 to rounding; acts on the rows of V in
+        `order`.
+    relative_diagonal
+        |r_ii| before the scaling, divided by what the sizes of Y's rows and columns lead to
+        expect; tiny if the column depends on those before it.
     order
-        The columns of Y from the largest to the smallest.
+        The order of the columns: indices into those of Y.
     """
 
     Q: Tensor
-    log_diagonal: Tensor
-    relative_diagonal: Tensor
+    d: Tensor
     R: Tensor
+    relative_diagonal: Tensor
     order: Tensor
 
 
 def take_columns(matrix: Tensor, order: Tensor) -> Tensor:
     """Return the columns of `matrix` in `order`, (..., n)."""
+    if in_order(order):
+        return matrix
     return matrix.gather(-1, order.unsqueeze(-2).expand_as(matrix))
 
 
 def take_rows(matrix: Tensor, order: Tensor) -> Tensor:
     """Return the rows of `matrix` in `order`, (..., n)."""
-    return matrix.gather(-2, order.unsqueeze(-1).expand_as(matrix))
+    if in_order(order):
+        return matrix
+    size = order.shape[-1]
+    batches = order.reshape(-1, size)
+    first_rows = torch.arange(batches.shape[0], device=order.device).unsqueeze(-1) * size
+    # Selecting from one tall matrix copies whole rows: several times faster than `gather`.
+    tall = matrix.reshape(-1, matrix.shape[-1])
+    return tall.index_select(0, (first_rows + batches).reshape(-1)).reshape(matrix.shape)
 
 
 def put_rows(matrix: Tensor, order: Tensor) -> Tensor:
     """Undo `take_rows`."""
-    return torch.empty_like(matrix).scatter_(-2, order.unsqueeze(-1).expand_as(matrix), matrix)
+    return take_rows(matrix, order.argsort(dim=-1))
 
 
-def column_order(columns: Tensor, d: Tensor) -> Tensor:
-    """Sort columns by the size of columns · e^d, largest first; −inf in d sorts last."""
-    return (columns.abs().amax(-2).log() + d).argsort(dim=-1, descending=True, stable=True)
+def in_order(order: Tensor) -> bool:
+    """Return whether `order` leaves everything where it is."""
+    return bool((order == torch.arange(order.shape[-1], device=order.device)).all())
 
 
-def row_sorted_qr(columns: Tensor) -> tuple[Tensor, Tensor]:
+def descending(values: Tensor) -> Tensor:
+    """Return the order that sorts `values`, largest first; −inf comes last."""
+    return values.argsort(dim=-1, descending=True, stable=True)
+
+
+def sizes_of(matrix: Tensor) -> Sizes:
+    """Return the largest absolute entries of rows and columns."""
+    absolute = matrix.abs()
+    return Sizes(absolute.amax(-1), absolute.amax(-2))
+
+
+def row_sorted_qr(columns: Tensor, rows: Tensor) -> tuple[Tensor, Tensor]:
     """Householder QR with the largest rows first, so that it is stable row by row."""
-    order = columns.abs().amax(-1).argsort(dim=-1, descending=True, stable=True)
+    order = descending(rows)
     Q, R = torch.linalg.qr(take_rows(columns, order))
     return put_rows(Q, order), R
 
 
-def scaled_upper(R: Tensor, d: Tensor, compensation: Tensor) -> tuple[Tensor, Tensor]:
-    r"""Return log|r_ii| and the factor with entries r_ij / |r_ii| · e^(d_j − d_i), diagonal ±1.
+def factor(Y: Tensor, d: Tensor, sizes: Sizes, order: Tensor | None = None) -> UpperFactor:
+    """Factor Y diag(e^d); the signs of diag(R) stay in R.
 
-    A row whose r_ii or e^d_i is zero becomes a row of the identity.
+    Parameters
+    ----------
+    Y
+        (..., n, n).
+    d
+        (..., n); −inf for a column that is zero.
+    sizes
+        The sizes of Y's rows and columns, by which both are sorted.
+    order
+        Another order of the columns than by size.
     """
-    diagonal = R.diagonal(dim1=-2, dim2=-1)
-    size = diagonal.abs()
-    dead = (size == 0) | (d == -torch.inf)
-    gap = d.unsqueeze(-2) - d.unsqueeze(-1)
-    gap = gap + (compensation.unsqueeze(-2) - compensation.unsqueeze(-1))
-    gap = gap.masked_fill(dead.unsqueeze(-1), 0.0).triu()
-    upper = R.triu() / size.masked_fill(dead, 1.0).unsqueeze(-1) * gap.exp()
-    identity = torch.eye(R.shape[-1], dtype=R.dtype, device=R.device)
-    upper = torch.where(dead.unsqueeze(-1), identity, upper)
-    return size.log().masked_fill(dead, -torch.inf), upper
+    if order is None:
+        order = descending(sizes.columns.log() + d)
+    Q, R = row_sorted_qr(take_columns(Y, order), sizes.rows)
+    d, size = d.gather(-1, order), R.diagonal(dim1=-2, dim2=-1).abs()
+    relative = relative_to(size, sizes.rows.sort(descending=True).values, sizes.columns, order)
+    new_d = d + size.log()
+    return UpperFactor(Q, new_d, graded_upper(R, d, new_d), relative, order)
 
 
-def factor(Y: Tensor, d: Tensor, compensation: Tensor) -> UpperFactor:
-    """Factor Y diag(e^d) with sorted columns and rows; the signs of diag(R) stay in R."""
-    order = column_order(Y, d)
-    return factor_in_order(Y, d, compensation, order)
+def relative_to(diagonal: Tensor, rows: Tensor, columns: Tensor, order: Tensor) -> Tensor:
+    """Divide |r_ii| by what a matrix with rows and columns of these sizes leads to expect.
+
+    For a well-conditioned matrix with graded rows and columns that is r_i s_i / max r, with r the
+    sorted sizes of the rows and s those of the columns.
+    """
+    columns, rows = columns.gather(-1, order), rows / rows[..., :1]
+    empty = (columns == 0) | ~(rows > 0)
+    return (diagonal / columns / rows).masked_fill(empty, 0.0)
 
 
-def factor_in_order(Y: Tensor, d: Tensor, compensation: Tensor, order: Tensor) -> UpperFactor:
-    """Factor Y diag(e^d) with the columns in `order`."""
-    columns = take_columns(Y, order)
-    Q, R = row_sorted_qr(columns)
-    norms = columns.abs().amax(-2)
-    relative = R.diagonal(dim1=-2, dim2=-1).abs() / norms.masked_fill(norms == 0, 1.0)
-    log_diagonal, upper = scaled_upper(R, d.gather(-1, order), compensation.gather(-1, order))
-    return UpperFactor(Q, log_diagonal, relative, upper, order)
+def graded_upper(R: Tensor, d: Tensor, new_d: Tensor) -> Tensor:
+    """Return diag(e^−d') R diag(e^d); a row whose d' is −inf becomes a row of the identity.
+
+    The diagonal is ±1 up to the rounding of d', which it makes up for.
+    """
+    dead = new_d == -torch.inf
+    gap = d.unsqueeze(-2) - new_d.masked_fill(dead, 0.0).unsqueeze(-1)
+    below = torch.ones(R.shape[-2:], dtype=torch.bool, device=R.device).tril(-1)
+    upper = gap.masked_fill_(below, -torch.inf).exp_().to(R.dtype).mul_(R)
+    if bool(dead.any()):
+        upper = torch.where(dead.unsqueeze(-1), identity_like(R), upper)
+    return upper
+
+
+def identity_like(matrix: Tensor) -> Tensor:
+    """Return the identity of the size, dtype and device of the square `matrix`."""
+    return torch.eye(matrix.shape[-1], dtype=matrix.dtype, device=matrix.device)
 
 
 def join(graded: Graded, step: UpperFactor) -> Graded:
     """Return the factors of step · graded.V, where `step` factored Y diag(e^d)."""
-    d, compensation = add_compensated(
-        graded.d.gather(-1, step.order),
-        graded.compensation.gather(-1, step.order),
-        step.log_diagonal,
+    return Graded(step.Q, step.d, step.R @ take_rows(graded.V, step.order))
+
+
+def sorted_by_size(graded: Graded) -> Graded:
+    """Return the same product with d descending."""
+    order = descending(graded.d)
+    return Graded(
+        take_columns(graded.U, order), graded.d.gather(-1, order), take_rows(graded.V, order)
     )
-    return Graded(step.Q, d, step.R @ take_rows(graded.V, step.order), compensation)
-
-
-def add_compensated(total: Tensor, compensation: Tensor, term: Tensor) -> tuple[Tensor, Tensor]:
-    """Add `term` to a running sum and carry the rounding error (Neumaier's summation)."""
-    result = total + term
-    big = torch.where(total.abs() >= term.abs(), total, term)
-    small = torch.where(total.abs() >= term.abs(), term, total)
-    lost = (big - result) + small
-    return result, (compensation + lost).masked_fill(result == -torch.inf, 0.0)
 
 
 def refactored(graded: Graded) -> Graded:
@@ -139,18 +183,18 @@ def refactored(graded: Graded) -> Graded:
     V = L W gives diag(e^d) V = L' diag(e^d) W with L'_ij = L_ij e^(d_i − d_j), |L'| ≤ |L| when d
     descends.
     """
-    order = graded.d.argsort(dim=-1, descending=True, stable=True)
-    U, V = take_columns(graded.U, order), take_rows(graded.V, order)
-    d, compensation = graded.d.gather(-1, order), graded.compensation.gather(-1, order)
-    W, L = (factor.mT for factor in torch.linalg.qr(V.mT))
-    gap = d.unsqueeze(-1) - d.unsqueeze(-2)
-    gap = gap + (compensation.unsqueeze(-1) - compensation.unsqueeze(-2))
-    alive = (d != -torch.inf).unsqueeze(-1)
-    identity = torch.eye(L.shape[-1], dtype=L.dtype, device=L.device)
-    L = torch.where(alive, L.tril() * gap.masked_fill(~alive, 0.0).tril().exp(), identity)
-    step = factor(L, d, compensation)
-    inner = join(Graded(L, d, W, compensation), step)
+    U, d, V = sorted_by_size(graded)
+    W, L = (part.mT for part in torch.linalg.qr(V.mT))
+    L = graded_lower(L, d)
+    inner = join(Graded(L, d, W), factor(L, d, sizes_of(L)))
     return inner._replace(U=U @ inner.U)
+
+
+def graded_lower(L: Tensor, d: Tensor) -> Tensor:
+    """Return diag(e^d) L diag(e^−d); rows whose d is −inf become rows of the identity."""
+    alive = (d != -torch.inf).unsqueeze(-1)
+    gap = (d.unsqueeze(-1) - d.unsqueeze(-2)).masked_fill(~alive, 0.0)
+    return torch.where(alive, L.tril() * gap.tril().exp().to(L.dtype), identity_like(L))
 
 
 def truncated(Y: Tensor, graded: Graded, factors: UpperFactor, rank: Tensor) -> UpperFactor:
@@ -166,27 +210,28 @@ def truncated(Y: Tensor, graded: Graded, factors: UpperFactor, rank: Tensor) -> 
     rank
         At most how many columns are independent, (*batch_shape), int64.
     """
+    sizes = sizes_of(Y)
     kept = torch.arange(Y.shape[-1], device=Y.device) < rank.unsqueeze(-1)
-    demoted = graded.d.gather(-1, factors.order) == -torch.inf
+    dead = graded.d == -torch.inf
+    demoted = dead.gather(-1, factors.order)
     weak = kept & ~demoted & (factors.relative_diagonal < WEAK)
     while bool(weak.any()):
         demoted = demoted | weak
         strength = torch.where(demoted, factors.relative_diagonal, torch.inf)
-        position = strength.argsort(dim=-1, descending=True, stable=True)
+        position = descending(strength.masked_fill(dead.gather(-1, factors.order), -torch.inf))
         demoted, order = demoted.gather(-1, position), factors.order.gather(-1, position)
-        factors = factor_in_order(Y, graded.d, graded.compensation, order)
+        factors = factor(Y, graded.d, sizes, order)
         weak = kept & ~demoted & (factors.relative_diagonal < WEAK)
-    identity = torch.eye(Y.shape[-1], dtype=Y.dtype, device=Y.device)
     return factors._replace(
-        log_diagonal=factors.log_diagonal.masked_fill(~kept, -torch.inf),
-        R=torch.where(kept.unsqueeze(-1), factors.R, identity),
+        d=factors.d.masked_fill(~kept, -torch.inf),
+        R=torch.where(kept.unsqueeze(-1), factors.R, identity_like(Y)),
     )
 
 
 def restricted(graded: Graded, rows: Tensor, rank: Tensor) -> Graded:
     """Set all rows of the product to zero but those where `rows`, (size), is true."""
     Y = graded.U * rows.unsqueeze(-1)
-    factors = factor(Y, graded.d, graded.compensation)
+    factors = factor(Y, graded.d, sizes_of(Y))
     return join(graded, truncated(Y, graded, factors, rank))
 
 

@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from gradprobe.linalg.graded import sizes_of
+
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradprobe.linalg.graded import Graded
+    from gradprobe.linalg.graded import Graded, Sizes
 
 AMPLITUDE = 8.0
 """Perturbations are this many units of rounding: real rounding errors are smaller."""
@@ -48,24 +50,26 @@ class Perturbation:
         """Return (I + cuβ) U."""
         return U * self._diagonal()
 
-    def of_product(self, Y: Tensor) -> Tensor:
-        """Return (I + cuα) Y plus the backward error of its factorisation."""
-        return self._add_backward_error(Y * self._diagonal())
+    def of_product(self, Y: Tensor) -> tuple[Tensor, Sizes]:
+        """Return (I + cuα) Y plus the backward error of its factorisation, and Y's sizes."""
+        Y = Y.mul_(self._diagonal())
+        sizes = sizes_of(Y)
+        return self._add_backward_error(Y, sizes), sizes
 
     def of_factors(self, graded: Graded) -> Graded:
         """Perturb U and V, as the reduction of a block of their product does."""
-        U, V = (self._add_backward_error(factor.clone()) for factor in (graded.U, graded.V))
+        U, V = (
+            self._add_backward_error(part.clone(), sizes_of(part)) for part in (graded.U, graded.V)
+        )
         return graded._replace(U=U, V=V)
 
-    def _add_backward_error(self, Y: Tensor) -> Tensor:
+    def _add_backward_error(self, Y: Tensor, sizes: Sizes) -> Tensor:
         offset = int(torch.randint(self._entries, (), generator=self._generator))
         noise = self._pool[offset : offset + self._entries].view(*self._shape, -1)
-        copies = Y[1:]
-        size = copies.abs()
-        rows, columns = size.amax(-1, keepdim=True), size.amax(-2, keepdim=True)
-        largest = rows.amax(-2, keepdim=True)
+        rows, columns = sizes.rows[1:], sizes.columns[1:]
+        largest = rows.amax(-1, keepdim=True)
         rows = rows / largest.masked_fill(largest == 0, 1.0)
-        copies += rows * columns * noise
+        Y[1:].addcmul_(noise * columns.unsqueeze(-2), rows.unsqueeze(-1))
         return Y
 
     def _diagonal(self) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import Tensor
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError
@@ -18,8 +19,6 @@ from gradprobe.linalg.structure import propagate_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from torch import Tensor
 
     from gradprobe.linalg.operators import StepOperator
 
@@ -43,8 +42,8 @@ class GradedProduct:
     repetitions
         How many perturbed copies run beside the product; their spread is the stated error.
     generator
-        Draws the perturbations, on the CPU. A fixed seed gives the same errors again. None:
-        torch's default generator.
+        Draws the perturbations, on the CPU. None: a new one with seed 0, so that the same steps
+        give the same errors again.
     tolerance
         Largest error of a value that counts as resolved.
 
@@ -95,10 +94,12 @@ class GradedProduct:
         copies = (1 + self.repetitions, *self.batch_shape)
         start = identity.expand(*copies, self.size, self.size)
         zeros = torch.zeros(*copies, self.size, dtype=torch.float64, device=device)
-        self._graded = graded.Graded(start, zeros, start, zeros)
+        self._graded = graded.Graded(start, zeros, start)
         self._live = torch.ones(*self.batch_shape, self.size, dtype=torch.bool, device=device)
+        self._started = self._live
         self._rank = torch.full(self.batch_shape, self.size, device=device)
-        self._perturbation = Perturbation(copies, self.size, identity, generator)
+        source = torch.Generator().manual_seed(0) if generator is None else generator
+        self._perturbation = Perturbation(copies, self.size, identity, source)
 
     def absorb(self, step: Tensor | StepOperator) -> None:
         """Replace M by J M.
@@ -109,20 +110,22 @@ class GradedProduct:
             J: a tensor (*batch_shape, size, size), or a `StepOperator`.
         """
         check_step(step, self.steps + 1, (*self.batch_shape, self.size, self.size), self.dtype)
-        before = self._perturbation.of_columns(self._graded.U)
-        Y = self._perturbation.of_product(step @ before)
-        if not bool(Y.isfinite().all()):
+        Y, sizes = self._perturbation.of_product(
+            step @ self._perturbation.of_columns(self._graded.U)
+        )
+        if not bool(sizes.rows.isfinite().all()):
             raise NonFiniteError(f"step {self.steps + 1} holds NaN or an infinity, or overflows")
-        factors = graded.factor(Y, self._graded.d, self._graded.compensation)
-        factors = self._with_structural_rank(step, Y, factors)
+        factors = graded.factor(Y, self._graded.d, sizes)
+        if self._is_delicate(factors):
+            factors = self._delicate_factors(step if isinstance(step, Tensor) else step.dense())
         self._graded = graded.join(self._graded, factors)
         self.steps += 1
-        if bool(self._graded.V.square().sum((-2, -1)).amax() > GROWTH * self.size):
+        if bool(torch.linalg.matrix_norm(self._graded.V).amax() ** 2 > GROWTH * self.size):
             self._graded = graded.refactored(self._graded)
 
     def log_singular_values(self) -> Spectrum:
         """Return the log singular values of M, with their errors; M stays as it is."""
-        return self._spectrum(self._graded, self.size)
+        return self._spectrum(self._graded, self.size, self._rank)
 
     def block(self, rows: slice | Tensor, columns: slice | Tensor) -> Spectrum:
         """Return the spectrum of M[rows, columns]; M stays as it is.
@@ -149,15 +152,16 @@ class GradedProduct:
         """
         row_mask, column_mask = self._mask("rows", rows), self._mask("columns", columns)
         count = min(int(row_mask.sum()), int(column_mask.sum()))
-        rank = self._rank.minimum((self._live & row_mask).sum(-1)).clamp(max=count)
+        rank = self._rank.minimum((self._live & row_mask).sum(-1))
+        rank = rank.minimum((self._started & column_mask).sum(-1))
         block = self._perturbation.of_factors(graded.refactored(self._graded))
         block = graded.restricted(block, row_mask, rank)
         block = graded.restricted(graded.transposed(block), column_mask, rank)
-        return self._spectrum(block, count)
+        return self._spectrum(block, count, rank)
 
-    def _spectrum(self, product: graded.Graded, count: int) -> Spectrum:
+    def _spectrum(self, product: graded.Graded, count: int, rank: Tensor) -> Spectrum:
         values = log_singular_values(product)[..., :count]
-        error = estimated_errors(values, self.steps, self.dtype)
+        error = estimated_errors(values, rank.cpu(), self.steps, self.dtype)
         return Spectrum(values[0], error, error <= self.tolerance)
 
     def _mask(self, name: str, chosen: slice | Tensor) -> Tensor:
@@ -172,15 +176,27 @@ class GradedProduct:
             raise ArgumentError(f"{name} must choose at least one of {self.size}, got {chosen!r}")
         return mask
 
-    def _with_structural_rank(
-        self, step: Tensor | StepOperator, Y: Tensor, factors: graded.UpperFactor
-    ) -> graded.UpperFactor:
-        """Set d to −inf beyond the rank that the zeros of the steps allow."""
-        looks_singular = (factors.relative_diagonal < graded.WEAK).any()
-        if bool(looks_singular) or not bool(self._live.all()):
-            dense = step if isinstance(step, torch.Tensor) else step.dense()
-            self._live, rank = propagate_zeros(dense, self._live)
-            self._rank = self._rank.minimum(rank)
-        if bool((self._rank == self.size).all()):
-            return factors
-        return graded.truncated(Y, self._graded, factors, self._rank)
+    def _is_delicate(self, factors: graded.UpperFactor) -> bool:
+        """Return whether J may be singular, or M has zero rows to follow."""
+        alive = self._graded.d.gather(-1, factors.order) > -torch.inf
+        weak = (factors.relative_diagonal < graded.WEAK) & alive
+        return bool(weak.any()) or not bool(self._live.all())
+
+    def _delicate_factors(self, step: Tensor) -> graded.UpperFactor:
+        """Factor J U diag(e^d) when J is nearly or exactly singular.
+
+        J is factored alone first, J = Q_J diag(e^g) R_J, because small columns of J would drown in
+        J U. Then diag(e^g) R_J U has graded rows only, which row-sorted QR does not mix. Columns
+        beyond the rank that the zeros of the steps allow get d = −inf.
+        """
+        if self.steps == 0:
+            self._started = (step != 0).any(-2)
+        self._live, rank = propagate_zeros(step, self._live)
+        self._rank = self._rank.minimum(rank)
+        J, sizes = self._perturbation.of_product(step.expand(self._graded.U.shape).clone())
+        inner = graded.factor(J, torch.zeros_like(self._graded.d), sizes)
+        Y = inner.R @ graded.take_rows(self._graded.U, inner.order)
+        Y, sizes = self._perturbation.of_product(Y * inner.d.exp().to(Y.dtype).unsqueeze(-1))
+        factors = graded.factor(Y, self._graded.d, sizes)
+        factors = graded.truncated(Y, self._graded, factors, self._rank)
+        return factors._replace(Q=inner.Q @ factors.Q)

@@ -16,7 +16,7 @@ import torch
 from scipy.linalg import lapack
 
 from gradprobe.errors import NonFiniteError
-from gradprobe.linalg.graded import Graded, refactored
+from gradprobe.linalg.graded import Graded, refactored, sorted_by_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,24 +34,13 @@ def log_singular_values(graded: Graded) -> Tensor:
     matrix = Graded(*(factor.detach().cpu().double() for factor in graded))
     for _ in range(SWEEPS):
         matrix = refactored(matrix)
-    matrix = sorted_rows(matrix)
+    matrix = sorted_by_size(matrix)
     size = matrix.d.shape[-1]
-    logs = (matrix.d + matrix.compensation).reshape(-1, size).numpy()
+    logs = matrix.d.reshape(-1, size).numpy()
     rows = matrix.V.reshape(-1, size, size).numpy()
     # After a sweep V = R W with R upper triangular; the orthogonal W does not matter.
     values = np.stack([graded_values(d, V) for d, V in zip(logs, rows, strict=True)])
     return torch.from_numpy(values).reshape(matrix.d.shape)
-
-
-def sorted_rows(graded: Graded) -> Graded:
-    """Return the same product with d descending."""
-    order = graded.d.argsort(dim=-1, descending=True, stable=True)
-    return Graded(
-        graded.U,
-        graded.d.gather(-1, order),
-        graded.V.gather(-2, order.unsqueeze(-1).expand_as(graded.V)),
-        graded.compensation.gather(-1, order),
-    )
 
 
 def graded_values(d: np.ndarray, V: np.ndarray) -> np.ndarray:
