@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
+DELICATE = 1e-3
+"""A relative diagonal entry of R below this: the column has lost digits in the matrix product."""
+
 WEAK = 1e-6
 """A relative diagonal entry of R below this: the column may depend on those before it."""
 

@@ -28,8 +28,8 @@ class StepOperator(Protocol):
     def dense(self) -> Tensor:
         """Return the matrix, (*batch_shape, size, size).
 
-        Its exact zeros must be the structural ones. Called only at a step where the product
-        looks singular, and at each step after one.
+        Its exact zeros must be the structural ones. Called only at a step that is ill-conditioned
+        or singular, and at each step after rows of the product became zero.
         """
         ...
 

@@ -177,13 +177,13 @@ class GradedProduct:
         return mask
 
     def _is_delicate(self, factors: graded.UpperFactor) -> bool:
-        """Return whether J may be singular, or M has zero rows to follow."""
+        """Return whether J is ill-conditioned or singular, or M has zero rows to follow."""
         alive = self._graded.d.gather(-1, factors.order) > -torch.inf
-        weak = (factors.relative_diagonal < graded.WEAK) & alive
+        weak = (factors.relative_diagonal < graded.DELICATE) & alive
         return bool(weak.any()) or not bool(self._live.all())
 
     def _delicate_factors(self, step: Tensor) -> graded.UpperFactor:
-        """Factor J U diag(e^d) when J is nearly or exactly singular.
+        """Factor J U diag(e^d) when J is ill-conditioned or singular.
 
         J is factored alone first, J = Q_J diag(e^g) R_J, because small columns of J would drown in
         J U. Then diag(e^g) R_J U has graded rows only, which row-sorted QR does not mix. Columns

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from gradprobe import checks
-from gradprobe.errors import NonFiniteError
+from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg.operators import check_dtype, check_step
 
 if TYPE_CHECKING:
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 AMPLITUDE = 8.0
 """The sketch carries errors this many times larger than rounding is expected to make."""
+
+SAFETY = 4.0
+"""By how much a sketch in a few directions may fall short."""
 
 LARGEST_ERROR = 0.1
 """Beyond this relative error the norm is not determined."""
@@ -130,6 +133,8 @@ class ScaledProduct:
         self.steps = 0
         self._generator = generator
         self._level = AMPLITUDE * torch.finfo(dtype).eps / 2
+        if columns is not None and not isinstance(columns, slice):
+            raise ArgumentError(f"columns must be a slice, or None for all, got {columns!r}")
         identity = torch.eye(self.size, dtype=dtype, device=device)
         followed = identity if columns is None else identity[:, columns]
         self.columns = checks.positive_integer("the number of columns", followed.shape[1])
@@ -194,14 +199,14 @@ class ScaledProduct:
 
     def _norm(self, norm: Tensor, chosen: Tensor) -> Norm:
         sketch = chosen[..., self.columns :]
-        spread = torch.linalg.matrix_norm(sketch).double() / math.sqrt(self.sketches)
+        spread = SAFETY * torch.linalg.matrix_norm(sketch).double() / math.sqrt(self.sketches)
         norm = norm.double()
         rounding = torch.finfo(self.dtype).eps * math.sqrt(self.size)
         relative = spread / norm + rounding
-        error = torch.where(relative > LARGEST_ERROR, torch.inf, relative / (1 - relative))
-        zero = (norm == 0) & (spread == 0)
-        error = torch.where(zero, 0.0, error.nan_to_num(nan=torch.inf))
         value = norm.log() + self._exponent.double() * math.log(2)
+        error = relative / (1 - relative) + torch.finfo(torch.float64).eps * value.abs()
+        error = torch.where(relative < LARGEST_ERROR, error, torch.inf)
+        error = error.masked_fill((norm == 0) & (spread == 0), 0.0)
         return Norm(value, error, error <= self.tolerance)
 
     def _norms_of_rows(self) -> Tensor:

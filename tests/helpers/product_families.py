@@ -35,6 +35,17 @@ def tanh_network(size: int, steps: int, seed: int = 0, gain: float = 1.0) -> Ste
     return result
 
 
+def pre_activation_network(size: int, steps: int, seed: int = 0, gain: float = 1.0) -> Steps:
+    """a ← W tanh(a) + x: J = W diag(sech² a), whose columns a large gain makes very uneven."""
+    generator = np.random.default_rng(seed)
+    W = generator.normal(size=(size, size)) * gain / np.sqrt(size)
+    a, result = generator.normal(size=size), []
+    for _ in range(steps):
+        result.append(W / np.cosh(a) ** 2)
+        a = W @ np.tanh(a) + generator.normal(size=size)
+    return result
+
+
 def orthogonal(size: int, steps: int, seed: int = 0) -> Steps:
     """All singular values are one."""
     generator = np.random.default_rng(seed)
@@ -115,10 +126,16 @@ def reference(steps: Sequence[np.ndarray], block: int | None = None) -> np.ndarr
 def sensitivity(
     steps: Sequence[np.ndarray], exact: np.ndarray, block: int | None = None
 ) -> np.ndarray:
-    """Return how far relative perturbations of 2^-53 of every entry move the reference."""
+    """Return how far perturbations of each J by 2^-53 of its norm move the reference."""
     generator = np.random.default_rng(99)
-    moved = [step * (1 + 2.0**-53 * generator.normal(size=step.shape)) for step in steps]
+    moved = [step + rounding_of(step, generator) for step in steps]
     return np.asarray(np.abs(reference(moved, block) - exact))
+
+
+def rounding_of(step: np.ndarray, generator: np.random.Generator) -> np.ndarray:
+    """Draw a Gaussian matrix whose Frobenius norm is about 2^-53 of that of `step`."""
+    entries = generator.normal(size=step.shape) / step.shape[0]
+    return np.asarray(2.0**-53 * np.linalg.norm(step) * entries)
 
 
 def assert_honest(spectrum: Spectrum, exact: np.ndarray) -> None:
@@ -144,6 +161,7 @@ FAMILIES: dict[str, Callable[[], Steps]] = {
     "tanh": lambda: tanh_network(24, 150),
     "tanh to e^-2000": lambda: tanh_network(16, 400),
     "saturated tanh": lambda: tanh_network(16, 100, gain=4.0),
+    "saturated before the activation": lambda: pre_activation_network(16, 60, gain=4.0),
     "orthogonal": lambda: orthogonal(24, 100),
     "clusters": lambda: clusters(16, 100),
     "explosive": lambda: explosive(16, 100),

@@ -58,3 +58,26 @@ def test_a_dependence_without_zeros_is_unresolved_not_minus_infinity() -> None:
     spectrum = absorbed(steps).log_singular_values()
     assert spectrum.resolved[:-1].all()
     assert spectrum.error[-1] == torch.inf
+
+
+def test_zero_rows_among_uneven_ones_leave_the_other_values_exact() -> None:
+    """A gain of 8 reaches zero slopes: 1 − tanh² is 0 for some units, 1e-16 for others."""
+    steps = tanh_network(16, 60, gain=8.0)
+    assert min((step != 0).any(1).sum() for step in steps) == 14
+    spectrum = absorbed(steps).log_singular_values()
+    assert (spectrum.log_singular_values == -torch.inf).tolist() == [False] * 14 + [True] * 2
+    live = type(spectrum)(*(part[:14] for part in spectrum))
+    assert_honest(live, reference(steps)[:14])
+    assert spectrum.resolved.all()
+
+
+def test_a_hidden_block_without_recurrent_weights_is_zero_by_structure() -> None:
+    product = GradedProduct(6)
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(4):
+        step = torch.randn(6, 6, generator=generator, dtype=torch.float64)
+        step[:, :3] = 0.0
+        product.absorb(step)
+    spectrum = product.block(slice(0, 3), slice(0, 3))
+    assert (spectrum.log_singular_values == -torch.inf).all()
+    assert spectrum.resolved.all()
