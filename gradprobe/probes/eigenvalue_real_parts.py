@@ -105,6 +105,7 @@ def eigenvalue_real_parts(
     longest = lengths[-1]
     chosen = lengths if steps is None else checks.increasing_lengths("steps", steps, longest)
     checks.positive_integer("samples", samples)
+    checks.positive_number("tolerance", tolerance)
     sampled = set(np.linspace(1, longest, min(samples, longest)).round().astype(int).tolist())
     tables = []
     for t in sorted(sampled | set(chosen)):
