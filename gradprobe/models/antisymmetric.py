@@ -115,9 +115,7 @@ class Antisymmetric(Cell):
         size = self.hidden_size
         self.step_size = checks.positive_number("step_size", step_size)
         self.matrix = DiffusedAntisymmetricMatrix(size, diffusion, recurrent_scale, initialiser)
-        self.input_weight = initialiser.normal(
-            size, self.input_size, standard_deviation=self.input_size**-0.5
-        )
+        self.input_weight = initialiser.input_weight(size, self.input_size)
         self.bias = initialiser.constant(size)
 
     def recurrent_matrix(self) -> Tensor:

@@ -44,9 +44,7 @@ class GatedEuler(Cell):
     ) -> None:
         super().__init__(input_size, hidden_size)
         self.step_size = checks.positive_number("step_size", step_size)
-        self.input_weight = initialiser.normal(
-            2 * self.hidden_size, self.input_size, standard_deviation=self.input_size**-0.5
-        )
+        self.input_weight = initialiser.input_weight(2 * self.hidden_size, self.input_size)
         self.bias = initialiser.constant(2 * self.hidden_size)
 
     def input_matrix(self) -> Tensor:
@@ -163,9 +161,7 @@ class GatedUnstructured(GatedEuler):
         recurrent_scale: float = 1.0,
     ) -> None:
         super().__init__(input_size, hidden_size, initialiser=initialiser, step_size=step_size)
-        scale = checks.non_negative_number("recurrent_scale", recurrent_scale)
-        size = self.hidden_size
-        self.recurrent_weight = initialiser.normal(size, size, standard_deviation=scale / size**0.5)
+        self.recurrent_weight = initialiser.recurrent_weight(self.hidden_size, recurrent_scale)
 
     def recurrent_matrix(self) -> Tensor:
         """Return W."""

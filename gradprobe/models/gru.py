@@ -6,9 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
-from gradprobe import checks
-from gradprobe.models.biases import Biases
-from gradprobe.models.cell import Cell
+from gradprobe.models.unconstrained import UnconstrainedCell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,7 +14,7 @@ if TYPE_CHECKING:
     from gradprobe.models.initialiser import Initialiser
 
 
-class Gru(Cell):
+class Gru(UnconstrainedCell):
     """A GRU.
 
     r, z = σ(W_{r,z} h_{t-1} + V_{r,z} x_t + b_{r,z}),
@@ -56,24 +54,13 @@ class Gru(Cell):
         recurrent_scale: float = 1.0,
         biases: str = "one",
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        scale = checks.non_negative_number("recurrent_scale", recurrent_scale)
-        size = self.hidden_size
-        self.recurrent_weight = initialiser.normal(
-            3 * size, size, standard_deviation=scale / size**0.5
+        super().__init__(
+            input_size,
+            hidden_size,
+            initialiser=initialiser,
+            recurrent_scale=recurrent_scale,
+            biases=biases,
         )
-        self.input_weight = initialiser.normal(
-            3 * size, self.input_size, standard_deviation=self.input_size**-0.5
-        )
-        self.biases = Biases(3 * size, biases, initialiser)
-
-    def recurrent_matrix(self) -> Tensor:
-        """Return the recurrent weights of r, z, n, shape (3N, N)."""
-        return self.recurrent_weight
-
-    def input_matrix(self) -> Tensor:
-        """Return the input weights of r, z, n, shape (3N, D)."""
-        return self.input_weight
 
     def drive_bias(self) -> Tensor | None:
         """Return the biases that are simply added, shape (3N,): all but b′_n."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from gradprobe import checks
 from gradprobe.errors import ArgumentError
 
 if TYPE_CHECKING:
@@ -54,6 +55,29 @@ class Initialiser:
     def normal(self, *shape: int, standard_deviation: float) -> nn.Parameter:
         """Return a parameter with independent N(0, standard_deviation²) entries."""
         return self._parameter(self._draw(*shape) * standard_deviation)
+
+    def recurrent_weight(self, size: int, scale: float, terms: int = 1) -> nn.Parameter:
+        """Return recurrent weights with entries N(0, σ_w²/n), shape (terms·n, n).
+
+        Parameters
+        ----------
+        size
+            n, the number of units.
+        scale
+            σ_w.
+        terms
+            How many matrices are stacked, one for each gate.
+
+        References
+        ----------
+        Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, Appendix C.
+        """
+        deviation = checks.non_negative_number("recurrent_scale", scale) / size**0.5
+        return self.normal(terms * size, size, standard_deviation=deviation)
+
+    def input_weight(self, rows: int, input_size: int) -> nn.Parameter:
+        """Return input weights with entries N(0, 1/D), shape (rows, D); source as above."""
+        return self.normal(rows, input_size, standard_deviation=input_size**-0.5)
 
     def orthogonal(self, size: int) -> Tensor:
         """Return an orthogonal matrix, uniform over the orthogonal group (Haar measure).

@@ -8,8 +8,7 @@ import torch
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
-from gradprobe.models.biases import Biases
-from gradprobe.models.cell import Cell
+from gradprobe.models.unconstrained import UnconstrainedCell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
     from gradprobe.models.initialiser import Initialiser
 
 
-class Lstm(Cell):
+class Lstm(UnconstrainedCell):
     """An LSTM; its state is (h, c), both of length N.
 
     i, f, o = σ(W_{i,f,o} h_{t-1} + V_{i,f,o} x_t + b_{i,f,o}),
@@ -63,16 +62,13 @@ class Lstm(Cell):
         forget_bias: float = 1.0,
         biases: str = "one",
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        scale = checks.non_negative_number("recurrent_scale", recurrent_scale)
-        size = self.hidden_size
-        self.recurrent_weight = initialiser.normal(
-            4 * size, size, standard_deviation=scale / size**0.5
+        super().__init__(
+            input_size,
+            hidden_size,
+            initialiser=initialiser,
+            recurrent_scale=recurrent_scale,
+            biases=biases,
         )
-        self.input_weight = initialiser.normal(
-            4 * size, self.input_size, standard_deviation=self.input_size**-0.5
-        )
-        self.biases = Biases(4 * size, biases, initialiser)
         self._open_forget_gate(checks.finite_number("forget_bias", forget_bias))
 
     def _open_forget_gate(self, forget_bias: float) -> None:
@@ -86,18 +82,6 @@ class Lstm(Cell):
         with torch.no_grad():
             self.biases.input[self.hidden_size : 2 * self.hidden_size] = forget_bias
 
-    def recurrent_matrix(self) -> Tensor:
-        """Return the four gates' recurrent weights, shape (4N, N)."""
-        return self.recurrent_weight
-
-    def input_matrix(self) -> Tensor:
-        """Return the four gates' input weights, shape (4N, D)."""
-        return self.input_weight
-
-    def drive_bias(self) -> Tensor | None:
-        """Return the sum of the bias vectors, shape (4N,)."""
-        return self.biases.total()
-
     def pointwise(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
     ) -> Tensor:
@@ -107,8 +91,3 @@ class Lstm(Cell):
         candidate = torch.tanh(gates[..., 2, :])
         memory = forget_gate * state[..., 1, :] + input_gate * candidate
         return torch.stack((output_gate * torch.tanh(memory), memory), dim=-2)
-
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Two bias vectors that are only ever added count once."""
-        return self.stored_parameters - self.biases.redundant

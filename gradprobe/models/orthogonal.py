@@ -64,9 +64,7 @@ class Orthogonal(Cell):
         self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
         size = self.hidden_size
         self.recurrent = _orthogonal_linear(initialiser.orthogonal(size))
-        self.input_weight = initialiser.normal(
-            size, self.input_size, standard_deviation=self.input_size**-0.5
-        )
+        self.input_weight = initialiser.input_weight(size, self.input_size)
         self.bias = initialiser.constant(size)
 
     def recurrent_matrix(self) -> Tensor:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradprobe import checks
-from gradprobe.models.biases import Biases
-from gradprobe.models.cell import Cell
+from gradprobe.models.unconstrained import UnconstrainedCell
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
 NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
 
 
-class Vanilla(Cell):
+class Vanilla(UnconstrainedCell):
     """h_t = tanh(W h_{t-1} + V x_t + b).
 
     Parameters
@@ -56,35 +55,17 @@ class Vanilla(Cell):
         nonlinearity: str = "tanh",
         biases: str = "one",
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
-        scale = checks.non_negative_number("recurrent_scale", recurrent_scale)
-        size = self.hidden_size
-        self.recurrent_weight = initialiser.normal(size, size, standard_deviation=scale / size**0.5)
-        self.input_weight = initialiser.normal(
-            size, self.input_size, standard_deviation=self.input_size**-0.5
+        super().__init__(
+            input_size,
+            hidden_size,
+            initialiser=initialiser,
+            recurrent_scale=recurrent_scale,
+            biases=biases,
         )
-        self.biases = Biases(size, biases, initialiser)
-
-    def recurrent_matrix(self) -> Tensor:
-        """Return W."""
-        return self.recurrent_weight
-
-    def input_matrix(self) -> Tensor:
-        """Return V."""
-        return self.input_weight
-
-    def drive_bias(self) -> Tensor | None:
-        """Return b, the sum of the bias vectors."""
-        return self.biases.total()
+        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
 
     def pointwise(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
     ) -> Tensor:
         """Return tanh(W h + V x + b)."""
         return NONLINEARITIES[self.nonlinearity](recurrent + drive)
-
-    @property
-    def degrees_of_freedom(self) -> int:
-        """Two bias vectors that are only ever added count once."""
-        return self.stored_parameters - self.biases.redundant
