@@ -68,6 +68,29 @@ def test_the_gradients_reach_the_modules_own_parameters(case: str) -> None:
         torch.testing.assert_close(mine, reference, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("biases", ["one", "two", "none"])
+@pytest.mark.parametrize(("name", "kind"), [("lstm", nn.LSTM), ("gru", nn.GRU)])
+def test_a_built_cell_is_torchs_with_the_same_weights(
+    name: str, kind: type[nn.LSTM | nn.GRU], biases: str
+) -> None:
+    options: dict[str, Any] = {"forget_bias": 0.0} if name == "lstm" else {}
+    model = models.build(
+        name, input_size=3, hidden_size=5, dtype=torch.float64, biases=biases, **options
+    )
+    module = kind(3, 5, bias=biases != "none", dtype=torch.float64)
+    ours, theirs = dict(model.named_parameters()), dict(module.named_parameters())
+    with torch.no_grad():
+        theirs["weight_ih_l0"].copy_(ours["layers.0.input_weight"])
+        theirs["weight_hh_l0"].copy_(ours["layers.0.recurrent_weight"])
+        if biases != "none":
+            theirs["bias_ih_l0"].copy_(ours["layers.0.biases.input"].normal_())
+            theirs["bias_hh_l0"].zero_()
+        if biases == "two":
+            theirs["bias_hh_l0"].copy_(ours["layers.0.biases.recurrent"].normal_())
+    inputs = torch.randn(20, 2, 3, dtype=torch.float64)
+    torch.testing.assert_close(model(inputs)[0], module(inputs)[0], rtol=0, atol=1e-12)
+
+
 def test_the_parameters_are_shared_not_copied() -> None:
     module = build_module("gru")
     model = models.adapt(module)
