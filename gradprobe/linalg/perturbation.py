@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING
 
@@ -37,7 +38,7 @@ class Perturbation:
         copies: tuple[int, ...],
         size: int,
         like: Tensor,
-        generator: torch.Generator | None,
+        generator: torch.Generator,
     ) -> None:
         self._shape = (copies[0] - 1, *copies[1:], size)
         self._generator = generator
@@ -46,13 +47,20 @@ class Perturbation:
         self._entries = math.prod(self._shape) * size
         self._pool = self._normal(2 * self._entries) * self._level
 
+    def copied(self) -> Perturbation:
+        """Return one that will draw the same numbers, and leaves this one alone."""
+        twin = copy.copy(self)
+        twin._generator = torch.Generator()
+        twin._generator.set_state(self._generator.get_state())
+        return twin
+
     def of_columns(self, U: Tensor) -> Tensor:
         """Return (I + cuβ) U."""
         return U * self._diagonal()
 
     def of_product(self, Y: Tensor) -> tuple[Tensor, Sizes]:
         """Return (I + cuα) Y plus the backward error of its factorisation, and Y's sizes."""
-        Y = Y.mul_(self._diagonal())
+        Y = Y * self._diagonal()
         sizes = sizes_of(Y)
         return self._add_backward_error(Y, sizes), sizes
 

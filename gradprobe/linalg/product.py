@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,6 +16,7 @@ from gradprobe.linalg.operators import check_dtype, check_step
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
 from gradprobe.linalg.spectrum import Spectrum
+from gradprobe.linalg.stride import Stride
 from gradprobe.linalg.structure import propagate_zeros
 
 if TYPE_CHECKING:
@@ -100,6 +102,9 @@ class GradedProduct:
         self._rank = torch.full(self.batch_shape, self.size, device=device)
         source = torch.Generator().manual_seed(0) if generator is None else generator
         self._perturbation = Perturbation(copies, self.size, identity, source)
+        self._columns = self._graded.U
+        self._pending: list[Tensor | StepOperator] = []
+        self._stride = Stride()
 
     def absorb(self, step: Tensor | StepOperator) -> None:
         """Replace M by J M.
@@ -107,25 +112,17 @@ class GradedProduct:
         Parameters
         ----------
         step
-            J: a tensor (*batch_shape, size, size), or a `StepOperator`.
+            J: a tensor (*batch_shape, size, size), or a `StepOperator`, which is kept for a few
+            steps and must not change.
         """
         check_step(step, self.steps + 1, (*self.batch_shape, self.size, self.size), self.dtype)
-        Y, sizes = self._perturbation.of_product(
-            step @ self._perturbation.of_columns(self._graded.U)
-        )
-        if not bool(sizes.rows.isfinite().all()):
-            raise NonFiniteError(f"step {self.steps + 1} holds NaN or an infinity, or overflows")
-        factors = graded.factor(Y, self._graded.d, sizes)
-        if self._is_delicate(factors):
-            factors = self._delicate_factors(step if isinstance(step, Tensor) else step.dense())
-        self._graded = graded.join(self._graded, factors)
+        self._multiply(step.clone() if isinstance(step, Tensor) else step, self.steps + 1)
         self.steps += 1
-        if bool(torch.linalg.matrix_norm(self._graded.V).amax() ** 2 > GROWTH * self.size):
-            self._graded = graded.refactored(self._graded)
 
     def log_singular_values(self) -> Spectrum:
         """Return the log singular values of M, with their errors; M stays as it is."""
-        return self._spectrum(self._graded, self.size, self._rank)
+        product = self._factored()
+        return self._spectrum(product._graded, self.size, product._rank)
 
     def block(self, rows: slice | Tensor, columns: slice | Tensor) -> Spectrum:
         """Return the spectrum of M[rows, columns]; M stays as it is.
@@ -151,11 +148,12 @@ class GradedProduct:
         [2.0, 1.0]
         """
         row_mask, column_mask = self._mask("rows", rows), self._mask("columns", columns)
+        product = self._factored()
         count = min(int(row_mask.sum()), int(column_mask.sum()))
-        rank = self._rank.minimum((self._live & row_mask).sum(-1))
-        rank = rank.minimum((self._started & column_mask).sum(-1))
-        block = self._perturbation.of_factors(graded.refactored(self._graded))
-        block = graded.restricted(block, row_mask, rank)
+        rank_of_rows = product._rank.minimum((product._live & row_mask).sum(-1))
+        rank = rank_of_rows.minimum((product._started & column_mask).sum(-1))
+        block = product._perturbation.of_factors(graded.refactored(product._graded))
+        block = graded.restricted(block, row_mask, rank_of_rows)
         block = graded.restricted(graded.transposed(block), column_mask, rank)
         return self._spectrum(block, count, rank)
 
@@ -176,23 +174,64 @@ class GradedProduct:
             raise ArgumentError(f"{name} must choose at least one of {self.size}, got {chosen!r}")
         return mask
 
-    def _is_delicate(self, factors: graded.UpperFactor) -> bool:
-        """Return whether J is ill-conditioned or singular, or M has zero rows to follow."""
-        alive = self._graded.d.gather(-1, factors.order) > -torch.inf
-        weak = (factors.relative_diagonal < graded.DELICATE) & alive
-        return bool(weak.any()) or not bool(self._live.all())
+    def _multiply(self, step: Tensor | StepOperator, number: int) -> None:
+        """Multiply the columns by J, and factor them once there are enough steps."""
+        columns = step @ self._perturbation.of_columns(self._columns)
+        if not bool(columns.sum().isfinite()):
+            raise NonFiniteError(f"step {number} holds NaN or an infinity, or overflows")
+        self._columns = columns
+        self._pending.append(step)
+        if len(self._pending) >= self._stride.length:
+            self._factor()
 
-    def _delicate_factors(self, step: Tensor) -> graded.UpperFactor:
+    def _factor(self) -> None:
+        """Factor the columns; where too many steps were multiplied, do them again in halves."""
+        steps, self._pending = self._pending, []
+        Y, sizes = self._perturbation.of_product(self._columns)
+        factors = graded.factor(Y, self._graded.d, sizes)
+        weakest = self._weakest(factors)
+        if weakest >= graded.DELICATE and bool(self._live.all()):
+            self._stride.passed(weakest)
+        elif len(steps) == 1:
+            factors = self._delicate_factors(steps[0])
+        else:
+            self._repeat(steps)
+            return
+        self._graded = graded.join(self._graded, factors)
+        if bool(torch.linalg.matrix_norm(self._graded.V).amax() ** 2 > GROWTH * self.size):
+            self._graded = graded.refactored(self._graded)
+        self._columns = self._graded.U
+
+    def _repeat(self, steps: list[Tensor | StepOperator]) -> None:
+        """Take the steps since the last factorisation again, fewer at a time."""
+        self._stride.failed()
+        self._columns = self._graded.U
+        for number, step in enumerate(steps, self.steps + 2 - len(steps)):
+            self._multiply(step, number)
+
+    def _factored(self) -> GradedProduct:
+        """Return a copy that has no step left to factor; this product stays as it is."""
+        twin = copy.copy(self)
+        twin._perturbation, twin._stride = self._perturbation.copied(), copy.copy(self._stride)
+        twin._pending = list(self._pending)
+        while twin._pending:
+            twin._factor()
+        return twin
+
+    def _weakest(self, factors: graded.UpperFactor) -> float:
+        """Return the smallest relative diagonal entry of a column that is not zero already."""
+        dead = self._graded.d.gather(-1, factors.order) == -torch.inf
+        return float(factors.relative_diagonal.masked_fill(dead, torch.inf).min())
+
+    def _delicate_factors(self, operator: Tensor | StepOperator) -> graded.UpperFactor:
         """Factor J U diag(e^d) when J is ill-conditioned or singular.
 
         J is factored alone first, J = Q_J diag(e^g) R_J, because small columns of J would drown in
         J U. Then diag(e^g) R_J U has graded rows only, which row-sorted QR does not mix. Columns
         beyond the rank that the zeros of the steps allow get d = −inf.
         """
-        if self.steps == 0:
-            self._started = (step != 0).any(-2)
-        self._live, rank = propagate_zeros(step, self._live)
-        self._rank = self._rank.minimum(rank)
+        step = operator if isinstance(operator, Tensor) else operator.dense()
+        self._follow_zeros(step)
         J, sizes = self._perturbation.of_product(step.expand(self._graded.U.shape).clone())
         inner = graded.factor(J, torch.zeros_like(self._graded.d), sizes)
         Y = inner.R @ graded.take_rows(self._graded.U, inner.order)
@@ -200,3 +239,10 @@ class GradedProduct:
         factors = graded.factor(Y, self._graded.d, sizes)
         factors = graded.truncated(Y, self._graded, factors, self._rank)
         return factors._replace(Q=inner.Q @ factors.Q)
+
+    def _follow_zeros(self, step: Tensor) -> None:
+        """Bound the rank by the exact zeros of this step and all before."""
+        if self.steps == 0:
+            self._started = (step != 0).any(-2)
+        self._live, rank = propagate_zeros(step, self._live)
+        self._rank = self._rank.minimum(rank)
