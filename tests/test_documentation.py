@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from gradprobe import models, probes
+from gradprobe import models, probes, tasks
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
+from gradprobe.tasks.registry import TASKS
 
 ROOT = Path(__file__).parents[1]
 
@@ -74,3 +75,13 @@ def test_the_probe_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None
         jacobian = probes.dense_reference.end_to_end_jacobian(model, inputs[:t], start=t - 1)
         expected.extend(np.linalg.slogdet(jacobian.numpy()).logabsdet)
     np.testing.assert_allclose(table["value"], expected, rtol=1e-12)
+
+
+def test_the_task_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(text for _, text in blocks("CONTRIBUTING.md") if "class Parity" in text)
+    name = module_of(code, "gradprobe_example_parity", monkeypatch)
+    monkeypatch.setitem(TASKS, "parity", f"{name}:Parity")
+    task = tasks.build("parity", length=30)
+    inputs, targets = task.draw(5, torch.Generator().manual_seed(0))
+    assert inputs.shape == (30, 5, 1)
+    assert torch.equal(inputs.sum((0, 2)) % 2, targets.double())
