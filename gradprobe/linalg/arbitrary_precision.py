@@ -11,7 +11,9 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
 GUARD_BITS = 200
+BITS_OF_LOGARITHMS = 100
 
 
 def product(steps: Iterable[np.ndarray], bits: int) -> flint.arb_mat:
@@ -49,12 +51,15 @@ def log_singular_values(matrix: flint.arb_mat, bits: int) -> np.ndarray:
 
 
 def half_log(value: flint.arb) -> float:
-    """Return log(value) / 2."""
-    mantissa, exponent = (value.mid()).man_exp()
-    if mantissa <= 0:
-        return -math.inf
-    digits = max(mantissa.bit_length() - 60, 0)
-    return (math.log(int(mantissa) >> digits) + (int(exponent) + digits) * math.log(2)) / 2
+    """Return log(value) / 2, correctly rounded as a rule; −inf if `value` is not positive.
+
+    Examples
+    --------
+    >>> half_log(flint.arb(4)) == math.log(2)
+    True
+    """
+    with flint.ctx.workprec(BITS_OF_LOGARITHMS):
+        return float((value.mid().log() / 2).mid()) if value.mid() > 0 else -math.inf
 
 
 def leading_block(matrix: flint.arb_mat, size: int) -> flint.arb_mat:
