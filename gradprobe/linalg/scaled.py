@@ -276,7 +276,7 @@ def norms_of(vectors: Tensor) -> Tensor:
 
 def stable_norms_of(vectors: Tensor) -> Tensor:
     """Return the 2-norms along the last axis, where squares may overflow or underflow."""
-    largest = torch.linalg.vector_norm(vectors, ord=torch.inf, dim=-1, keepdim=True)
+    largest = vectors.abs().amax(-1, keepdim=True)
     scale = largest.masked_fill((largest == 0) | ~largest.isfinite(), 1.0)
     norms: Tensor = norms_of(vectors / scale) * scale.squeeze(-1)
     return norms
