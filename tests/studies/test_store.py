@@ -255,6 +255,7 @@ from gradprobe.errors import StoreError
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.store import load
 from gradprobe.studies.writer import Writer
+load(sys.argv[1])  # import all that reading needs: another user may not reach the packages
 if os.geteuid() == 0:
     os.setuid(65534)  # permissions do not bind root
 print(len(load(sys.argv[1])))
