@@ -94,7 +94,8 @@ def parse_study(text: str, file_name: str) -> Study:
     try:
         study = Study.model_validate(tables)
     except ValidationError as error:
-        mistakes = [_sentence(detail, tables) for detail in error.errors(include_url=False)]
+        details = [d for d in error.errors(include_url=False) if not _is_echo(d)]
+        mistakes = [_sentence(detail, tables) for detail in details]
         refuse(file_name, mistakes + _too_long(tables), error)
     refuse(file_name, _too_long(tables))
     study._text, study._file_name = text, file_name
@@ -133,6 +134,11 @@ def _too_long(tables: dict[str, Any]) -> list[str]:
         f"grid.lengths: expected at most the {task.length} steps of task {task.name!r}, "
         f"got {longest}"
     ]
+
+
+def _is_echo(detail: ErrorDetails) -> bool:
+    """Return whether a list is called too short only because pydantic refused all its items."""
+    return detail["type"] == "too_short" and len(detail["input"]) > 0
 
 
 def _sentence(detail: ErrorDetails, tables: dict[str, Any]) -> str:

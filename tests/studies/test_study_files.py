@@ -222,6 +222,13 @@ def test_all_mistakes_are_named_at_once(study_text: str) -> None:
     assert keys == ["name", "models[1].name (LSTM, forget bias 5)", "probes.other", "grid.lengths"]
 
 
+def test_models_that_are_all_wrong_are_not_called_missing(study_text: str) -> None:
+    with pytest.raises(StudyFileError) as refusal:
+        parse_study(study_text.replace("hidden_size = 4", "hidden_size = 0"), "small.toml")
+    assert str(refusal.value).count("hidden_size") == 2
+    assert "2 mistakes" in str(refusal.value)
+
+
 def test_text_that_is_no_toml_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "broken.toml"
     path.write_text('name = "small"\n[task\n')
