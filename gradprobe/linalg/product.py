@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 GROWTH = 2.0
 """Refactor once ‖V‖_F² / size exceeds this. As |det V| = 1, it is 1 at least: for orthogonal V."""
+
+
+ORDINARY = {torch.float64: 2.0**100, torch.float32: 2.0**20}
+"""Factor at once where the columns' largest entry leaves 1 / this … this: more may overflow."""
 
 
 class GradedProduct:
@@ -177,11 +182,13 @@ class GradedProduct:
     def _multiply(self, step: Tensor | StepOperator, number: int) -> None:
         """Multiply the columns by J, and factor them once there are enough steps."""
         columns = step @ self._perturbation.of_columns(self._columns)
-        if not bool(columns.sum().isfinite()):
+        smallest, largest = torch.stack(columns.abs().amax((-2, -1)).aminmax()).tolist()
+        if not math.isfinite(largest):
             raise NonFiniteError(f"step {number} holds NaN or an infinity, or overflows")
         self._columns = columns
         self._pending.append(step)
-        if len(self._pending) >= self._stride.length:
+        ordinary = 1 / ORDINARY[self.dtype] < smallest and largest < ORDINARY[self.dtype]
+        if len(self._pending) >= self._stride.length or not ordinary:
             self._factor()
 
     def _factor(self) -> None:
