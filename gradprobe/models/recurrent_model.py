@@ -10,7 +10,10 @@ from torch import nn
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
-from gradprobe.models.unrolled import unroll
+from gradprobe.models.joint_state import joint_state
+from gradprobe.models.linearisation import linearise
+from gradprobe.models.unrolled import steps_per_chunk, unroll
+from gradprobe.models.working_copy import working_copy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprobe.models.cell import Cell
+    from gradprobe.models.step_jacobian import StepJacobian
 
 
 class RecurrentModel(nn.Module):
@@ -145,6 +149,10 @@ class RecurrentModel(nn.Module):
         final = torch.cat([states[-1] for states in per_layer], dim=-1)
         return (hidden.transpose(0, 1) if self.batch_first else hidden), final
 
+    def unroll(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """Return s_1 … s_T, shape (T, B, S), time first."""
+        return torch.cat(self.unroll_layers(inputs, state), dim=-1)
+
     def unroll_layers(self, inputs: Tensor, state: Tensor) -> list[Tensor]:
         """Return each layer's states s_1 … s_T, shape (T, B, S of the layer), time first."""
         per_layer: list[Tensor] = []
@@ -168,10 +176,47 @@ class RecurrentModel(nn.Module):
         """Split a state along its last axis into the layers' states."""
         return torch.split(state, [cell.state_size for cell in self.cells], dim=-1)
 
+    @property
+    def jacobian_method(self) -> str:
+        """``pointwise``: one matrix product and the derivatives of one pointwise map."""
+        return "pointwise"
+
+    def steps_per_chunk(self, batch: int) -> int:
+        """Return how many steps to linearise at once."""
+        return min(steps_per_chunk(cell, batch) for cell in self.cells)
+
+    def linearise(self, inputs: Tensor, states: Tensor, start: int) -> list[StepJacobian]:
+        """Return the step Jacobians along s_start, s_{start+1}, …, shape (steps + 1, B, S)."""
+        return linearise(self, inputs, states, start)
+
+    def working_copy(self, dtype: torch.dtype) -> RecurrentModel:
+        """Return a copy in another dtype, which shares nothing with this model."""
+        return working_copy(self, dtype)
+
+    def owner(self, entry: int) -> str:
+        """Return which layer an entry of the state belongs to."""
+        ends = itertools.accumulate(cell.state_size for cell in self.cells)
+        layer = next(index for index, end in enumerate(ends) if entry < end)
+        return f"layer {layer} ({type(self.cells[layer]).__name__}) of model {self.name!r}"
+
+    def prepare(self, inputs: Tensor, state: object) -> tuple[Tensor, Tensor]:
+        """Return the inputs time first and s_0, in the model's dtype, or raise what does not fit.
+
+        Parameters
+        ----------
+        inputs
+            Shape (T, B, D), or (B, T, D) with `batch_first`, of any floating-point dtype.
+        state
+            None for zeros; shape (B, S); or as torch.nn has it: one tensor for each component of
+            the units, (h, c) for an LSTM, of shape (layers, B, N).
+        """
+        flat = None if state is None else self._convert("state", joint_state(state, self.cells))
+        return self.check(self._convert("inputs", inputs), flat)
+
     def check(self, inputs: Tensor, state: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return the inputs time first, and the initial state, or raise what does not fit."""
         axes = ("B", "T", self.input_size) if self.batch_first else ("T", "B", self.input_size)
-        self._check_kind("inputs", inputs)
+        self._check_kind("inputs", inputs, "dtype", "device")
         checks.shape("inputs", inputs, axes)
         if 0 in inputs.shape:
             raise ArgumentError(
@@ -181,18 +226,31 @@ class RecurrentModel(nn.Module):
         inputs = inputs.transpose(0, 1) if self.batch_first else inputs
         if state is None:
             return inputs, self.initial_state(inputs.shape[1])
-        self._check_kind("state", state)
+        self._check_kind("state", state, "dtype", "device")
         return inputs, checks.shape("state", state, (inputs.shape[1], self.state_size))
 
-    def _check_kind(self, name: str, value: object) -> None:
+    def _convert(self, name: str, value: object) -> Tensor:
         if not isinstance(value, torch.Tensor):
             raise ArgumentError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
-        for kind in ("dtype", "device"):
+        if not value.dtype.is_floating_point:
+            raise ArgumentError(
+                f"{name} must have a floating-point dtype, got {value.dtype}; "
+                f"convert with {name}.double()"
+            )
+        self._check_kind(name, value, "device")
+        # A tensor made in inference mode cannot take part in a differentiation; its copy can.
+        return (value.clone() if value.is_inference() else value.detach()).to(self.dtype)
+
+    def _check_kind(self, name: str, value: object, *kinds: str) -> None:
+        if not isinstance(value, torch.Tensor):
+            raise ArgumentError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
+        for kind in kinds:
             expected, got = getattr(self, kind), getattr(value, kind)
             if got != expected:
+                argument = repr(str(expected)) if kind == "device" else expected
                 raise ArgumentError(
                     f"{name} must have the model's {kind} {expected}, got {got}; "
-                    f"convert with {name}.to({expected!s})"
+                    f"convert with {name}.to({argument})"
                 )
 
     def extra_repr(self) -> str:

@@ -2,40 +2,43 @@
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
 from gradprobe import checks
-from gradprobe.errors import ArgumentError
-from gradprobe.models.cell import unflatten_units
-from gradprobe.models.step_jacobian import LayerJacobian, StepJacobian
-from gradprobe.models.unit_map import unit_maps
-from gradprobe.models.unrolled import recurrent_terms, steps_per_chunk
+from gradprobe.errors import ArgumentError, NonFiniteError
+from gradprobe.models.working_copy import isolated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from torch import Tensor
 
-    from gradprobe.models.cell import Cell
-    from gradprobe.models.recurrent_model import RecurrentModel
+    from gradprobe.models.dynamics import Dynamics, LinearStep
+
+LONGEST_CHUNK = 64
+"""At most this many steps are held at once, so that memory does not grow with the length."""
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """States s_0 … s_T of a model, from which its step Jacobians are made as they are asked for.
+    """The path s_0 … s_T of a model, from which its step Jacobians are made as they are asked for.
+
+    Only one state in every chunk of steps is kept; those between are computed again, going forward
+    as going backward.
 
     Parameters
     ----------
     model
         The model, in the dtype of the states; nothing here changes it.
     inputs
-        x_1 … x_T, shape (T, B, D).
-    states
-        For each layer s_0 … s_T, shape (T + 1, B, S of the layer).
+        x_1 … x_T, shape (T, B, …).
+    checkpoints
+        The state before each chunk of steps, each of shape (B, S).
+    steps_per_chunk
+        How many steps are linearised at once.
 
     Examples
     --------
@@ -49,9 +52,10 @@ class Trajectory:
     6
     """
 
-    model: RecurrentModel
+    model: Dynamics
     inputs: Tensor
-    states: list[Tensor]
+    checkpoints: Sequence[Tensor]
+    steps_per_chunk: int
 
     @property
     def length(self) -> int:
@@ -63,59 +67,53 @@ class Trajectory:
         """B."""
         return self.inputs.shape[1]
 
-    def step_jacobian(self, t: int) -> StepJacobian:
+    def states(self, stop: int | None = None) -> Iterator[Tensor]:
+        """Yield s_0, s_1, … s_stop, each of shape (B, S); `stop` is T if not given."""
+        yield self.checkpoints[0]
+        for start, end in self._chunks(stop):
+            yield from self._states(start, end)[1:]
+
+    def step_jacobian(self, t: int) -> LinearStep:
         """Return J_t = ∂s_t/∂s_{t-1} for t in 1 … T."""
         if not 1 <= t <= self.length:
             raise ArgumentError(f"t must lie between 1 and {self.length}, got {t}")
-        return self._linearise(t - 1, t)[0]
+        first = (t - 1) // self.steps_per_chunk * self.steps_per_chunk
+        return self._linearise(self._states(first, t)[-2:], t - 1)[0]
 
-    def step_jacobians(self, stop: int | None = None) -> Iterator[StepJacobian]:
+    def step_jacobians(self, stop: int | None = None) -> Iterator[LinearStep]:
         """Yield J_1, J_2, … J_stop; `stop` is T if not given."""
-        stop = self.length if stop is None else stop
-        for start in range(0, stop, self._steps_per_chunk):
-            yield from self._linearise(start, min(stop, start + self._steps_per_chunk))
+        for start, end in self._chunks(stop):
+            yield from self._linearise(self._states(start, end), start)
 
-    def step_jacobians_reversed(self, stop: int | None = None) -> Iterator[StepJacobian]:
+    def step_jacobians_reversed(self, stop: int | None = None) -> Iterator[LinearStep]:
         """Yield J_stop, … J_2, J_1; `stop` is T if not given."""
-        stop = self.length if stop is None else stop
-        for end in range(stop, 0, -self._steps_per_chunk):
-            yield from reversed(self._linearise(max(0, end - self._steps_per_chunk), end))
+        for start, end in reversed(self._chunks(stop)):
+            yield from reversed(self._linearise(self._states(start, end), start))
 
-    @property
-    def _steps_per_chunk(self) -> int:
-        return min(steps_per_chunk(cell, self.batch) for cell in self.model.cells)
+    def _chunks(self, stop: int | None) -> list[tuple[int, int]]:
+        """Return the (start, end) of the chunks of steps, each of which begins at a checkpoint."""
+        stop, size = self.length if stop is None else stop, self.steps_per_chunk
+        return [(start, min(stop, start + size)) for start in range(0, stop, size)]
 
     @torch.no_grad()
-    def _linearise(self, start: int, stop: int) -> list[StepJacobian]:
-        """Return J_{start+1} … J_stop; φ's derivatives are taken for all of these steps at once."""
-        inputs = self.inputs[start:stop]
-        per_layer = []
-        for cell, states in zip(self.model.cells, self.states, strict=True):
-            per_layer.append(_linearise_layer(cell, inputs, states[start:stop]))
-            inputs = states[start + 1 : stop + 1, :, : cell.hidden_size]
-        return [StepJacobian(layers) for layers in zip(*per_layer, strict=True)]
+    def _states(self, start: int, end: int) -> Tensor:
+        """Return s_start … s_end, where a checkpoint is kept of s_start."""
+        first = self.checkpoints[start // self.steps_per_chunk]
+        with isolated(self.model.device):
+            return torch.cat((first[None], self.model.unroll(self.inputs[start:end], first)))
 
-
-def _linearise_layer(cell: Cell, inputs: Tensor, previous: Tensor) -> list[LayerJacobian]:
-    units = unflatten_units(previous, cell.components)
-    matrix, input_matrix = cell.recurrent_matrix(), cell.input_matrix()
-    local = cell.local_derivatives(
-        units, recurrent_terms(cell, units, matrix), cell.drive(inputs), cell.unit_parameters()
-    )
-    by_state, by_recurrent, by_drive = (
-        unit_maps(part) for part in (local.by_state, local.by_recurrent, local.by_drive)
-    )
-    return [
-        LayerJacobian(state, recurrent, drive, matrix, input_matrix)
-        for state, recurrent, drive in zip(by_state, by_recurrent, by_drive, strict=True)
-    ]
+    def _linearise(self, states: Tensor, start: int) -> Sequence[LinearStep]:
+        """Return the step Jacobians along s_start, s_{start+1}, …."""
+        inputs = self.inputs[start : start + len(states) - 1]
+        with isolated(self.model.device):
+            return self.model.linearise(inputs, states, start)
 
 
 @torch.no_grad()
 def trace(
-    model: RecurrentModel,
+    model: Dynamics,
     inputs: Tensor,
-    state: Tensor | None = None,
+    state: object = None,
     *,
     dtype: torch.dtype | None = torch.float64,
 ) -> Trajectory:
@@ -124,11 +122,12 @@ def trace(
     Parameters
     ----------
     model
-        The model; its parameters are copied into `dtype`, the model itself is not changed.
+        A model of `build` or `adapt`.  Its parameters are copied into `dtype`; the model itself is
+        not changed, nor is the state of any random number generator.
     inputs
-        Shape (T, B, D), or (B, T, D) if the model is `batch_first`.
+        Shape (T, B, …), or (B, T, …) if the model is ``batch_first``.
     state
-        s_0, shape (B, S); zeros if not given.
+        s_0, shape (B, S), or in the structure that an adapted module takes; zeros if not given.
     dtype
         What to compute in; float64 by default, None for the model's own.
 
@@ -144,36 +143,36 @@ def trace(
     >>> import torch
     >>> from gradprobe import models
     >>> model = models.build("vanilla", input_size=1, hidden_size=4)
-    >>> trace(model, torch.zeros(6, 2, 1)).states[0].dtype
+    >>> next(trace(model, torch.zeros(6, 2, 1)).states()).dtype
     torch.float64
     """
-    dtype = model.dtype if dtype is None else dtype
     for name, parameter in model.named_parameters():
         checks.finite(f"parameter {name} of model {model.name!r}", parameter)
-    working = copy.deepcopy(model).to(dtype=dtype).requires_grad_(False)
-    inputs, initial = working.check(
-        _converted("inputs", inputs, dtype),
-        None if state is None else _converted("state", state, dtype),
-    )
-    checks.finite("inputs", inputs)
-    checks.finite("state", initial)
-    per_layer = working.unroll_layers(inputs, initial)
-    states = [
-        checks.finite(
-            f"states (t, sequence, unit) of layer {index} of model {model.name!r}",
-            torch.cat((first[None], later)),
-        )
-        for index, (first, later) in enumerate(zip(working.split(initial), per_layer, strict=True))
-    ]
-    return Trajectory(working, inputs, states)
+    with isolated(model.device):
+        working = model.working_copy(model.dtype if dtype is None else dtype)
+        inputs, initial = working.prepare(inputs, state)
+        checks.finite("inputs", inputs)
+        checks.finite("state", initial)
+        chunk = min(working.steps_per_chunk(initial.shape[0]), LONGEST_CHUNK)
+        return Trajectory(working, inputs, _checkpoints(working, inputs, initial, chunk), chunk)
 
 
-def _converted(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
-    if not isinstance(value, torch.Tensor):
-        raise ArgumentError(f"{name} must be a torch.Tensor, got {type(value).__name__}")
-    if not value.dtype.is_floating_point:
-        raise ArgumentError(
-            f"{name} must have a floating-point dtype, got {value.dtype}; "
-            f"convert with {name}.double()"
+def _checkpoints(model: Dynamics, inputs: Tensor, initial: Tensor, chunk: int) -> list[Tensor]:
+    """Run along all inputs; return the state before each chunk of steps."""
+    checkpoints = [initial]
+    for start in range(0, len(inputs), chunk):
+        states = model.unroll(inputs[start : start + chunk], checkpoints[-1])
+        _check_states(states, start + 1, model)
+        checkpoints.append(states[-1].clone())  # not a view, which would keep all of the states
+    return checkpoints
+
+
+def _check_states(states: Tensor, first: int, model: Dynamics) -> None:
+    bad = ~states.isfinite()
+    if bool(bad.any()):
+        t, sequence, entry = cast("list[int]", bad.nonzero()[0].tolist())
+        raise NonFiniteError(
+            f"the states must be finite, but at step t = {first + t} that of "
+            f"{model.owner(entry)}, sequence {sequence}, is {states[t, sequence, entry].item()}; "
+            "look at the size of its weights and inputs"
         )
-    return value.to(dtype)

@@ -64,9 +64,15 @@ def test_the_end_to_end_jacobian_is_the_product_of_the_steps(case: str, seed: in
 
 @pytest.mark.parametrize("case", ["lstm-stacked", "vanilla"])
 def test_chunks_do_not_change_the_jacobians(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    _, _, _, path = traced(case)
+    model, inputs, state, path = traced(case)
     whole = [jacobian.dense() for jacobian in path.step_jacobians()]
-    monkeypatch.setattr(trajectory, "steps_per_chunk", lambda cell, batch: 3)
+    monkeypatch.setattr(trajectory, "LONGEST_CHUNK", 3)
+    path = models.trace(model, inputs, state)
+    torch.testing.assert_close(
+        torch.stack(list(path.states())), loop(model, inputs, state), rtol=0, atol=1e-14
+    )
+    for t, reference in enumerate(whole, start=1):
+        torch.testing.assert_close(path.step_jacobian(t).dense(), reference, rtol=1e-14, atol=1e-15)
     parts = [jacobian.dense() for jacobian in path.step_jacobians()]
     backwards = [jacobian.dense() for jacobian in path.step_jacobians_reversed()]
     assert len(whole) == len(parts) == LENGTH
@@ -80,10 +86,10 @@ def test_tracing_leaves_the_model_as_it_was() -> None:
     model = models.build("orthogonal", input_size=2, hidden_size=4)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     path = models.trace(model, draw_inputs())
-    assert path.states[0].dtype == torch.float64
+    assert next(path.states()).dtype == torch.float64
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert all(p.requires_grad and p.dtype == torch.float32 for p in model.parameters())
-    assert models.trace(model, draw_inputs(), dtype=None).states[0].dtype == torch.float32
+    assert next(models.trace(model, draw_inputs(), dtype=None).states()).dtype == torch.float32
 
 
 def test_what_is_not_finite_is_named() -> None:
@@ -105,7 +111,7 @@ def test_a_state_that_overflows_is_named_with_its_step() -> None:
         model.cells[0].recurrent_matrix().fill_(1e100)
     with pytest.raises(
         NonFiniteError,
-        match=r"states \(t, sequence, unit\) of layer 0 of model 'vanilla' .*index \(5, ",
+        match=r"at step t = 5 that of layer 0 \(Vanilla\) of model 'vanilla', sequence 0, is inf",
     ):
         models.trace(model, draw_inputs())
 

@@ -1,0 +1,89 @@
+"""The step Jacobians of a stack of cells along its states, a chunk of steps at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradprobe.errors import NonFiniteError
+from gradprobe.models.cell import unflatten_units
+from gradprobe.models.step_jacobian import LayerJacobian, StepJacobian
+from gradprobe.models.unit_map import unit_maps
+from gradprobe.models.unrolled import recurrent_terms
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprobe.models.cell import Cell, LocalDerivatives
+    from gradprobe.models.recurrent_model import RecurrentModel
+
+
+@torch.no_grad()
+def linearise(
+    model: RecurrentModel, inputs: Tensor, states: Tensor, start: int
+) -> list[StepJacobian]:
+    """Return J_{start+1}, J_{start+2}, …; φ's derivatives are taken for all steps at once.
+
+    Parameters
+    ----------
+    model
+        The model.
+    inputs
+        x_{start+1}, …, shape (steps, B, D).
+    states
+        s_start, s_{start+1}, …, shape (steps + 1, B, S).
+    start
+        The t of the first state, for messages.
+
+    Raises
+    ------
+    NonFiniteError
+        A derivative is NaN or infinite; the message names the step and the cell.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from gradprobe import models
+    >>> model = models.build("gru", input_size=1, hidden_size=3)
+    >>> inputs, state = torch.zeros(5, 2, 1), torch.zeros(1, 2, 3)
+    >>> states = torch.cat((state, model.unroll(inputs, state[0])))
+    >>> len(linearise(model, inputs, states, 0))
+    5
+    """
+    per_layer = []
+    for index, (cell, part) in enumerate(zip(model.cells, model.split(states), strict=True)):
+        where = f"layer {index} ({type(cell).__name__}) of model {model.name!r}"
+        per_layer.append(_linearise_layer(cell, inputs, part[:-1], start, where))
+        inputs = part[1:, :, : cell.hidden_size]
+    return [StepJacobian(layers) for layers in zip(*per_layer, strict=True)]
+
+
+def _linearise_layer(
+    cell: Cell, inputs: Tensor, previous: Tensor, start: int, where: str
+) -> list[LayerJacobian]:
+    units = unflatten_units(previous, cell.components)
+    matrix, input_matrix = cell.recurrent_matrix(), cell.input_matrix()
+    local = cell.local_derivatives(
+        units, recurrent_terms(cell, units, matrix), cell.drive(inputs), cell.unit_parameters()
+    )
+    _check_finite(local, start, where)
+    by_state, by_recurrent, by_drive = (
+        unit_maps(part) for part in (local.by_state, local.by_recurrent, local.by_drive)
+    )
+    return [
+        LayerJacobian(state, recurrent, drive, matrix, input_matrix)
+        for state, recurrent, drive in zip(by_state, by_recurrent, by_drive, strict=True)
+    ]
+
+
+def _check_finite(local: LocalDerivatives, start: int, where: str) -> None:
+    for derivatives in (local.by_state, local.by_recurrent, local.by_drive):
+        finite = derivatives.isfinite().flatten(1).all(1)
+        if not bool(finite.all()):
+            step = start + 1 + int((~finite).nonzero()[0])
+            raise NonFiniteError(
+                f"the step Jacobian must be finite, but at step t = {step} a derivative of "
+                f"{where} is NaN or infinite; see whether a square root, a division or a "
+                "logarithm in the cell meets zero there"
+            )

@@ -1,0 +1,84 @@
+"""Copies of a caller's module to measure on, so that the module itself stays as it is."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import ExitStack, contextmanager
+from typing import TYPE_CHECKING, TypeVar
+
+import torch
+from torch import nn
+
+from gradprobe.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Module = TypeVar("Module", bound=nn.Module)
+
+HOOKS = (
+    "_forward_hooks",
+    "_backward_hooks",
+    "_backward_pre_hooks",
+    "_forward_hooks_with_kwargs",
+    "_forward_hooks_always_called",
+)
+
+
+def working_copy(module: Module, dtype: torch.dtype) -> Module:
+    """Return a copy of `module` with its floating-point tensors in `dtype`, without gradients.
+
+    The copy has no forward or backward hooks: what the caller counts or records with them is not
+    to be disturbed by a measurement.  Hooks that run before the forward pass stay, because
+    ``torch.nn.utils`` computes weights with them.
+
+    Examples
+    --------
+    >>> module = nn.Linear(2, 3)
+    >>> working_copy(module, torch.float64).weight.dtype, module.weight.dtype
+    (torch.float64, torch.float32)
+    """
+    require_support(dtype, next((p.device for p in module.parameters()), torch.device("cpu")))
+    # A deep copy refuses tensors that are results of a computation, such as a normalised weight.
+    results = {
+        id(value): value.detach().clone().to(dtype)
+        for part in module.modules()
+        for value in vars(part).values()
+        if isinstance(value, torch.Tensor) and not value.is_leaf
+    }
+    twin = copy.deepcopy(module, results)
+    for part in twin.modules():
+        for hooks in HOOKS:
+            getattr(part, hooks).clear()
+    return twin.to(dtype=dtype).requires_grad_(False)
+
+
+def require_support(dtype: torch.dtype, device: torch.device) -> None:
+    """Raise an error if `device` has no arithmetic of this dtype, such as float64 on MPS."""
+    try:
+        torch.zeros((), dtype=dtype, device=device)
+    except (TypeError, RuntimeError) as error:
+        raise ArgumentError(
+            f"device {device} cannot compute in {dtype} ({error}); pass dtype=torch.float32, or "
+            "move the model to a device that can"
+        ) from error
+
+
+@contextmanager
+def isolated(device: torch.device) -> Iterator[None]:
+    """Measure without a trace: random numbers, inference mode and autocast of the caller.
+
+    Examples
+    --------
+    >>> generator_state = torch.get_rng_state()
+    >>> with isolated(torch.device("cpu")):
+    ...     _ = torch.rand(3)
+    >>> bool((torch.get_rng_state() == generator_state).all())
+    True
+    """
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode(False))
+        stack.enter_context(torch.autocast(device.type, enabled=False))
+        devices = [device] if device.type == "cuda" else []
+        stack.enter_context(torch.random.fork_rng(devices))
+        yield
