@@ -14,12 +14,19 @@ column                  dtype        meaning
 ``quantity``            string       ``log_sigma``, ``log_norm_fro``, ``real``, ``imag``, …
 ``matrix``              string       ``end_to_end`` M_t = ∂s_t/∂s_0, ``tail`` ∂s_T/∂s_t,
                                      ``step`` J_t = ∂s_t/∂s_{t-1},
-                                     ``vector_field`` F_t = (J_t − I)/ε
-``block``               string       ``state`` (all of s) or ``hidden`` (rows and columns of h)
+                                     ``vector_field`` F_t = (J_t − I)/ε, ``input`` ∂h_T/∂x_t,
+                                     ``parameter`` ∂h_T/∂θ, ``loss`` ∂L/∂h_t
+``block``               string       ``state`` (all of s) or ``hidden`` (rows and columns of h);
+                                     for ``parameter`` the name of θ
 ``rank``                Int64        index in a spectrum, from 1; missing for a scalar
 ``value``               float64      the value; norms and singular values as natural logarithms
 ``error``               float64      estimated absolute error of ``value``; inf = not determined
 ``resolved``            boolean      whether ``error`` is within the probe's tolerance
+``method``              string       how step Jacobians were had: ``pointwise`` (a matrix product
+                                     and a pointwise map), ``autograd_chunked``
+                                     (automatic differentiation, many steps at once) or
+                                     ``autograd_by_step`` (step by step: slower)
+``dtype``               string       of the arithmetic, ``float64`` or ``float32``
 ======================  ===========  ===============================================================
 """
 
@@ -35,7 +42,7 @@ from gradprobe.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 """Version of the columns above; stored with every table, compared before tables are."""
 
 COLUMNS: dict[str, str] = {
@@ -54,6 +61,8 @@ COLUMNS: dict[str, str] = {
     "value": "float64",
     "error": "float64",
     "resolved": "boolean",
+    "method": "string",
+    "dtype": "string",
 }
 """The dtype of every column, in order."""
 

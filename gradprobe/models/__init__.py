@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from gradprobe.models.adapters import adapt as adapt
     from gradprobe.models.building import build as build
     from gradprobe.models.cell import Cell as Cell
+    from gradprobe.models.dynamics import Dynamics as Dynamics
+    from gradprobe.models.dynamics import LinearStep as LinearStep
     from gradprobe.models.initialiser import Initialiser as Initialiser
+    from gradprobe.models.opaque.opaque_model import OpaqueModel as OpaqueModel
     from gradprobe.models.recurrent_model import RecurrentModel as RecurrentModel
     from gradprobe.models.registry import MODELS as MODELS
     from gradprobe.models.trajectory import Trajectory as Trajectory
@@ -27,7 +30,10 @@ if TYPE_CHECKING:
 __all__ = [
     "MODELS",
     "Cell",
+    "Dynamics",
     "Initialiser",
+    "LinearStep",
+    "OpaqueModel",
     "RecurrentModel",
     "Trajectory",
     "adapt",
@@ -40,7 +46,10 @@ __getattr__ = lazy_names(
     {
         "MODELS": "gradprobe.models.registry",
         "Cell": "gradprobe.models.cell",
+        "Dynamics": "gradprobe.models.dynamics",
         "Initialiser": "gradprobe.models.initialiser",
+        "LinearStep": "gradprobe.models.dynamics",
+        "OpaqueModel": "gradprobe.models.opaque.opaque_model",
         "RecurrentModel": "gradprobe.models.recurrent_model",
         "Trajectory": "gradprobe.models.trajectory",
         "adapt": "gradprobe.models.adapters",

@@ -1,106 +1,164 @@
-"""Adapters: a module of torch.nn as one of our models, sharing its parameters."""
+"""`adapt`: anything recurrent as a model that can be probed, sharing its parameters."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import nn
 
-from gradprobe.errors import UnsupportedModelError
-from gradprobe.models.gru import Gru
-from gradprobe.models.initialiser import Initialiser
-from gradprobe.models.lstm import Lstm
+from gradprobe.errors import ArgumentError, UnsupportedModelError
+from gradprobe.models import torch_modules
+from gradprobe.models.opaque.inference import infer_structure
+from gradprobe.models.opaque.opaque_model import OpaqueModel
+from gradprobe.models.opaque.structure import StateStructure
 from gradprobe.models.recurrent_model import RecurrentModel
-from gradprobe.models.vanilla import Vanilla
 
 if TYPE_CHECKING:
-    from gradprobe.models.cell import Cell
+    from collections.abc import Callable
+
+    from torch import Tensor
 
 
-def adapt(module: nn.Module) -> RecurrentModel:
+def adapt(
+    module: Callable[..., object],
+    *,
+    step: Callable[[Any, Tensor, Any], object] | None = None,
+    state_size: object = None,
+    hidden: int = 0,
+    step_size: float | None = None,
+    batch_first: bool = False,
+    name: str | None = None,
+    example_input: Tensor | None = None,
+) -> RecurrentModel | OpaqueModel:
     """Return a model that shares the parameters of `module` and can be probed.
 
     The parameters are the same objects: what an optimiser does to `module` is seen by the model.
-    The model is the network without dropout, as in evaluation mode.  Inputs keep the module's
-    layout, (T, B, D) or with ``batch_first`` (B, T, D).
 
     Parameters
     ----------
     module
-        A ``torch.nn.RNN``, ``torch.nn.LSTM`` or ``torch.nn.GRU``, of any number of layers.  A model
-        of gradprobe's own is returned as it is.
+        One of
+
+        - a ``torch.nn.RNN``, ``LSTM`` or ``GRU`` of any number of layers, which keeps its layout of
+          the inputs, (T, B, D) or with ``batch_first`` (B, T, D); without its dropout, as in
+          evaluation mode;
+        - a ``torch.nn.RNNCell``, ``LSTMCell`` or ``GRUCell``;
+        - any module or function ``(input, state) -> state`` or ``-> (output, state)``; input is
+          x_t, shape (B, …), state a tensor (B, …) or nested tuples, lists or dicts of such tensors,
+          real or complex;
+        - a model of gradprobe's own, which is returned as it is.
+    step
+        How to call the module for one step, if not as above: a function (module, input, state).
+    state_size
+        The sizes of the state's tensors, nested as they are: ``64`` for one tensor (B, 64),
+        ``(64, 64)`` for a tuple of two, a ``torch.Size`` for a tensor with more axes; or a
+        state itself, as an example.  If not given it is inferred: from what the cell returns if it
+        is given no state, or from its ``hidden_size``.
+    hidden
+        Which tensor of the state is h, from 0; the table's block ``hidden``.
+    step_size
+        ε of an Euler-type cell h_t = h_{t-1} + ε f(h_{t-1}, x_t): the eigenvalues of its vector
+        field are measured then.
+    batch_first
+        Whether inputs are (B, T, …); a ``torch.nn.RNN``, ``LSTM`` or ``GRU`` knows by itself.
+    name
+        What tables call the model; the name of the class or the function if not given.
+    example_input
+        An x_t, shape (B, …), to infer the state with where the module does not tell its
+        ``input_size``.
 
     Raises
     ------
     UnsupportedModelError
-        The module has no Jacobian ∂h_T/∂h_0 of the kind that is probed, or is of a type that is not
-        known; the message says why.
+        The module has no Jacobian ∂h_T/∂h_0 of the kind that is probed; the message says why.
+    ArgumentError
+        The state cannot be inferred, or an option does not fit the module.
+
+    Notes
+    -----
+    torch.nn's modules become a matrix product and a pointwise map, whose derivatives are had fast.
+    Everything else is differentiated automatically, slower and just as exact; what cannot be is
+    refused when it is probed.
 
     Examples
     --------
     >>> import torch
-    >>> from gradprobe import models
-    >>> model = models.adapt(torch.nn.LSTM(1, 16, num_layers=2))
-    >>> model.state_size
+    >>> class Leaky(nn.Module):
+    ...     def __init__(self, input_size, hidden_size):
+    ...         super().__init__()
+    ...         self.input = nn.Linear(input_size, hidden_size)
+    ...         self.recurrent = nn.Linear(hidden_size, hidden_size)
+    ...
+    ...     def forward(self, x, h):
+    ...         return 0.9 * h + 0.1 * torch.tanh(self.input(x) + self.recurrent(h))
+    >>> adapt(Leaky(2, 16), state_size=16).state_size
+    16
+    >>> adapt(torch.nn.LSTM(1, 16, num_layers=2)).state_size
     64
     """
-    if isinstance(module, RecurrentModel):
+    if isinstance(module, RecurrentModel | OpaqueModel):
         return module
-    if not isinstance(module, nn.RNN | nn.LSTM | nn.GRU):
-        kind = type(module)
+    if not callable(module):
         raise UnsupportedModelError(
-            "adapt takes a torch.nn.RNN, torch.nn.LSTM or torch.nn.GRU, got "
-            f"{kind.__module__}.{kind.__qualname__}; write any other network as a "
-            "gradprobe.models.Cell"
+            "adapt takes a module or a function (input, state) -> state, got "
+            f"{type(module).__name__}"
         )
-    _refuse_what_cannot_be_probed(module)
-    cells = [_adapt_layer(module, layer) for layer in range(module.num_layers)]
-    name = f"torch.nn.{type(module).__name__}"
-    return RecurrentModel(cells, name=name, batch_first=module.batch_first)
+    title = _name_of(module) if name is None else name
+    plain = step is None and state_size is None and hidden == 0 and step_size is None
+    if isinstance(module, torch_modules.LAYERS) and step is None:
+        _refuse_options(plain and not batch_first, module)
+        return torch_modules.adapt_layers(module, title)
+    if isinstance(module, torch_modules.CELLS) and plain:
+        return torch_modules.adapt_cell(module, title, batch_first)
+    module, step = _unbound(module, step)
+    return OpaqueModel(
+        module,
+        _structure(module, step, state_size, title, example_input),
+        step=step,
+        hidden=hidden,
+        step_size=step_size,
+        name=title,
+        batch_first=batch_first,
+    )
 
 
-def _refuse_what_cannot_be_probed(module: nn.RNNBase) -> None:
-    name = f"torch.nn.{type(module).__name__}"
-    if module.bidirectional:
-        raise UnsupportedModelError(
-            f"a bidirectional {name} cannot be probed forward in time: its outputs at step t "
-            "depend on inputs after t, so no state s_{t-1} determines s_t; probe each direction as "
-            "a network of its own"
+def _name_of(module: Callable[..., object]) -> str:
+    if isinstance(module, nn.Module):
+        name = type(module).__qualname__
+        return f"torch.nn.{name}" if type(module).__module__.startswith("torch.nn.") else name
+    return str(getattr(module, "__qualname__", type(module).__qualname__))
+
+
+def _refuse_options(fits: bool, module: Callable[..., object]) -> None:
+    if not fits:
+        raise ArgumentError(
+            f"a {_name_of(module)} knows its own state and layout: adapt takes no state_size, "
+            "hidden, step_size or batch_first for it"
         )
-    if module.proj_size > 0:
-        raise UnsupportedModelError(
-            f"a {name} with proj_size={module.proj_size} is not supported: its step is two matrix "
-            "products, not one; use proj_size=0"
-        )
-    if module.dropout > 0 and module.training:
-        raise UnsupportedModelError(
-            f"a {name} with dropout={module.dropout} in training mode draws a new network at every "
-            "step; call module.eval() first"
-        )
 
 
-def _adapt_layer(module: nn.RNNBase, layer: int) -> Cell:
-    """Return the cell of one layer, with the module's own parameters in it."""
-    input_size = module.input_size if layer == 0 else module.hidden_size
-    options: dict[str, Any] = {
-        # On the meta device nothing is allocated: every parameter is replaced below.
-        "initialiser": Initialiser(torch.Generator(), device="meta"),
-        "biases": "two" if module.bias else "none",
-    }
-    cell = _new_cell(module, input_size, options)
-    cell.input_weight = getattr(module, f"weight_ih_l{layer}")
-    cell.recurrent_weight = getattr(module, f"weight_hh_l{layer}")
-    if module.bias:
-        cell.biases.input = getattr(module, f"bias_ih_l{layer}")
-        cell.biases.recurrent = getattr(module, f"bias_hh_l{layer}")
-    return cell
+def _unbound(
+    module: Callable[..., object], step: Callable[..., object] | None
+) -> tuple[Callable[..., object], Callable[..., object] | None]:
+    """Return the module of a bound method, and the method, so that its parameters are seen."""
+    owner, function = getattr(module, "__self__", None), getattr(module, "__func__", None)
+    if step is None and isinstance(owner, nn.Module) and function is not None:
+        return owner, function
+    return module, step
 
 
-def _new_cell(module: nn.RNNBase, input_size: int, options: dict[str, Any]) -> Vanilla | Lstm | Gru:
-    if isinstance(module, nn.LSTM):
-        return Lstm(input_size, module.hidden_size, forget_bias=0.0, **options)
-    if isinstance(module, nn.GRU):
-        return Gru(input_size, module.hidden_size, **options)
-    nonlinearity = str(module.nonlinearity)
-    return Vanilla(input_size, module.hidden_size, nonlinearity=nonlinearity, **options)
+def _structure(
+    module: Callable[..., object],
+    step: Callable[..., object] | None,
+    state_size: object,
+    name: str,
+    example_input: Tensor | None,
+) -> StateStructure:
+    if state_size is not None:
+        return StateStructure.of(state_size)
+
+    def call(*arguments: object) -> object:
+        return module(*arguments) if step is None else step(module, *arguments)
+
+    owner = module if isinstance(module, nn.Module) else None
+    return infer_structure(call, owner, name, example_input)

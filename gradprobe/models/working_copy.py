@@ -50,7 +50,26 @@ def working_copy(module: Module, dtype: torch.dtype) -> Module:
     for part in twin.modules():
         for hooks in HOOKS:
             getattr(part, hooks).clear()
-    return twin.to(dtype=dtype).requires_grad_(False)
+    return converted(twin, dtype).requires_grad_(False)
+
+
+def converted(module: Module, dtype: torch.dtype) -> Module:
+    """Convert the floating-point and complex tensors of `module` in place, and return it.
+
+    Unlike ``module.to(dtype)`` this keeps complex tensors complex.
+
+    Examples
+    --------
+    >>> module = nn.Linear(2, 3, dtype=torch.complex64)
+    >>> converted(module, torch.float64).weight.dtype
+    torch.complex128
+    """
+    for tensor in (*module.parameters(), *module.buffers()):
+        if tensor.is_complex():
+            tensor.data = tensor.data.to(torch.promote_types(dtype, torch.complex32))
+        elif tensor.is_floating_point():
+            tensor.data = tensor.data.to(dtype)
+    return module
 
 
 def require_support(dtype: torch.dtype, device: torch.device) -> None:

@@ -14,11 +14,11 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from gradprobe.models import RecurrentModel
+    from gradprobe.models import Dynamics
 
 
 def end_to_end_jacobian(
-    model: RecurrentModel, inputs: Tensor, state: Tensor | None = None, *, start: int = 0
+    model: Dynamics, inputs: Tensor, state: object = None, *, start: int = 0
 ) -> Tensor:
     """Return ∂s_T/∂s_start for each sequence, by autograd.
 
@@ -46,17 +46,17 @@ def end_to_end_jacobian(
     >>> end_to_end_jacobian(model, torch.zeros(5, 2, 1)).shape
     torch.Size([2, 6, 6])
     """
-    inputs, state = model.check(inputs, state)
+    inputs, initial = model.prepare(inputs, state)
     with torch.no_grad():
         for now in inputs[:start]:
-            state = model.step(now, state)
-
-    def run(initial: Tensor) -> Tensor:
-        for now in inputs[start:]:
             initial = model.step(now, initial)
+
+    def run(state: Tensor) -> Tensor:
+        for now in inputs[start:]:
+            state = model.step(now, state)
         # Sequences do not interact, so the sum over them loses nothing and saves a factor B.
-        return initial.sum(0)
+        return state.sum(0)
 
     with torch.enable_grad():
-        jacobian: Tensor = torch.autograd.functional.jacobian(run, state)
+        jacobian: Tensor = torch.autograd.functional.jacobian(run, initial)
     return jacobian.transpose(0, 1)

@@ -10,7 +10,8 @@ import torch
 
 from gradprobe import checks, frame
 from gradprobe.errors import ArgumentError
-from gradprobe.models import adapt, trace
+from gradprobe.models import OpaqueModel, RecurrentModel, adapt, trace
+from gradprobe.models.working_copy import isolated
 from gradprobe.probes.registry import PROBES
 from gradprobe.registry import check_name, look_up
 
@@ -18,18 +19,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
-    from torch import Tensor, nn
+    from torch import Tensor
 
 DEFAULT_PROBES = ("singular_values", "gradient_norm", "eigenvalue_real_parts")
 
 
 def probe(
-    model: nn.Module,
+    model: Callable[..., object],
     inputs: Tensor,
     probes: Sequence[str] | Mapping[str, Mapping[str, Any]] = DEFAULT_PROBES,
     lengths: Sequence[int] | None = None,
     *,
-    state: Tensor | None = None,
+    state: object = None,
     dtype: torch.dtype | None = torch.float64,
     generator: torch.Generator | None = None,
 ) -> pd.DataFrame:
@@ -38,18 +39,21 @@ def probe(
     Parameters
     ----------
     model
-        A model of `gradprobe.models.build`, or a module that `gradprobe.models.adapt` takes.  It is
-        not changed.
+        A model of `gradprobe.models.build`, or anything that `gradprobe.models.adapt` takes: a
+        module of torch.nn, or a module or function (input, state) → state of one's own.  It is not
+        changed.
     inputs
-        B sequences, shape (T, B, D), or (B, T, D) if the model is ``batch_first``.
+        B sequences, shape (T, B, D), or (B, T, D) if the model is ``batch_first``; whatever a cell
+        of one's own takes at each step behind T and B.
     probes
         Names out of `gradprobe.probes.PROBES`, or a mapping from names to the options of each.
     lengths
         Prefixes of the inputs to measure at; the whole length if not given.
     state
-        s_0, shape (B, S); zeros if not given.
+        s_0, shape (B, S), or as the module itself takes it; zeros if not given.
     dtype
-        What to compute in; float64 by default, None for the model's own.
+        What to compute in; float64 by default, None for the model's own.  The column ``dtype``
+        tells what it was: a module with float32 written into it can only be measured in float32.
     generator
         Source of the perturbations from which errors are estimated; a new one with seed 0 if not
         given, so that a call gives the same table each time.
@@ -82,16 +86,33 @@ def probe(
     True
     """
     functions = _check_probes(probes)
-    adapted = adapt(model)
+    adapted = _adapted(model, inputs, state)
     trajectory = trace(adapted, inputs, state, dtype=dtype)
     lengths = [trajectory.length] if lengths is None else lengths
     horizons = checks.increasing_lengths("lengths", lengths, trajectory.length)
     source = torch.Generator().manual_seed(0) if generator is None else generator
-    tables = [
-        function(trajectory, horizons, generator=source, **options).assign(probe=name)
-        for name, (function, options) in functions.items()
-    ]
-    return frame.concatenate(tables, model=adapted.name, iteration=0)
+    with isolated(trajectory.model.device):
+        tables = [
+            function(trajectory, horizons, generator=source, **options).assign(probe=name)
+            for name, (function, options) in functions.items()
+        ]
+    return frame.concatenate(
+        tables,
+        model=adapted.name,
+        iteration=0,
+        method=trajectory.model.jacobian_method,
+        dtype=str(trajectory.model.dtype).removeprefix("torch."),
+    )
+
+
+def _adapted(
+    model: Callable[..., object], inputs: Tensor, state: object
+) -> RecurrentModel | OpaqueModel:
+    """Adapt a module; the initial state, or else the first inputs, tell what its state is."""
+    if isinstance(model, RecurrentModel | OpaqueModel | torch.nn.RNNBase | torch.nn.RNNCellBase):
+        return adapt(model)
+    first = inputs[0] if isinstance(inputs, torch.Tensor) and inputs.ndim > 0 else None
+    return adapt(model, state_size=state, example_input=first)
 
 
 def _check_probes(

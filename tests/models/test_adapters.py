@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from gradprobe import models
-from gradprobe.errors import UnsupportedModelError
+from gradprobe.errors import ArgumentError, UnsupportedModelError
 
 MODULES: dict[str, tuple[type[nn.RNNBase], dict[str, Any]]] = {
     "rnn": (nn.RNN, {}),
@@ -19,6 +19,8 @@ MODULES: dict[str, tuple[type[nn.RNNBase], dict[str, Any]]] = {
     "lstm-no-bias": (nn.LSTM, {"bias": False}),
     "lstm-stacked-batch-first": (nn.LSTM, {"num_layers": 3, "batch_first": True}),
     "lstm-dropout": (nn.LSTM, {"num_layers": 2, "dropout": 0.5}),
+    "lstm-projected": (nn.LSTM, {"proj_size": 2, "num_layers": 2}),
+    "lstm-projected-no-bias": (nn.LSTM, {"proj_size": 2, "bias": False, "batch_first": True}),
     "gru": (nn.GRU, {}),
     "gru-no-bias": (nn.GRU, {"bias": False}),
     "gru-stacked-batch-first": (nn.GRU, {"num_layers": 2, "batch_first": True}),
@@ -43,11 +45,8 @@ def test_an_adapted_module_computes_what_the_module_does(case: str) -> None:
     module = build_module(case)
     model = models.adapt(module)
     inputs = torch.randn(*((2, 9) if module.batch_first else (9, 2)), 3, dtype=torch.float64)
-    shape = (module.num_layers, 2, 5)
-    state = tuple(
-        torch.randn(shape, dtype=torch.float64)
-        for _ in range(2 if isinstance(module, nn.LSTM) else 1)
-    )
+    sizes = (module.proj_size or 5, 5) if isinstance(module, nn.LSTM) else (5,)
+    state = tuple(torch.randn(module.num_layers, 2, size, dtype=torch.float64) for size in sizes)
     theirs, their_state = module(inputs, state if len(state) == 2 else state[0])
     their_state = their_state if isinstance(their_state, tuple) else (their_state,)
 
@@ -106,15 +105,60 @@ def test_a_model_of_our_own_is_returned_as_it_is() -> None:
     assert models.adapt(model) is model
 
 
+CELLS: dict[str, tuple[type[nn.RNNCellBase], dict[str, Any]]] = {
+    "rnn-cell": (nn.RNNCell, {}),
+    "rnn-cell-relu-no-bias": (nn.RNNCell, {"nonlinearity": "relu", "bias": False}),
+    "lstm-cell": (nn.LSTMCell, {}),
+    "gru-cell": (nn.GRUCell, {}),
+}
+
+
+@pytest.mark.parametrize("case", CELLS)
+def test_an_adapted_cell_computes_what_the_cell_does(case: str) -> None:
+    kind, options = CELLS[case]
+    cell = kind(3, 5, **options, dtype=torch.float64)
+    model = models.adapt(cell)
+    inputs = torch.randn(9, 2, 3, dtype=torch.float64)
+    state: Any = torch.randn(2, model.state_size, dtype=torch.float64)
+    final = model(inputs, state)[1]
+    state = tuple(state.chunk(2, dim=-1)) if isinstance(cell, nn.LSTMCell) else state
+    for now in inputs:
+        state = cell(now, state)
+    joint = torch.cat(state, dim=-1) if isinstance(state, tuple) else state
+    torch.testing.assert_close(final, joint, rtol=0, atol=1e-12)
+    assert {id(p) for p in model.parameters()} == {id(p) for p in cell.parameters()}
+
+
+def test_an_initial_state_may_be_given_as_torch_has_it() -> None:
+    module = build_module("lstm-stacked-batch-first")
+    model = models.adapt(module)
+    parts = tuple(torch.randn(3, 2, 5, dtype=torch.float64) for _ in range(2))
+    inputs = torch.randn(2, 4, 3, dtype=torch.float64)
+    ours = list(models.trace(model, inputs, parts).states())
+    assert torch.equal(ours[0], joint_state(module, parts))
+    theirs = module(inputs, parts)[1]
+    torch.testing.assert_close(ours[-1], joint_state(module, theirs), rtol=0, atol=1e-12)
+    with pytest.raises(ArgumentError, match=r"or 2 of shape \(layers, B, N\), got \(Tensor\)"):
+        models.trace(model, inputs, parts[0])
+
+
+def test_options_that_a_layer_of_torch_has_no_use_for_are_refused() -> None:
+    with pytest.raises(ArgumentError, match=r"a torch\.nn\.GRU knows its own state and layout"):
+        models.adapt(nn.GRU(2, 3), state_size=3)
+
+
 @pytest.mark.parametrize(
     ("module", "reason"),
     [
         (nn.LSTM(2, 3, bidirectional=True), "outputs at step t depend on inputs after t"),
-        (nn.LSTM(2, 3, proj_size=2), "proj_size=2 is not supported"),
         (nn.GRU(2, 3, num_layers=2, dropout=0.1), r"call module\.eval\(\) first"),
-        (nn.Linear(2, 3), r"got torch\.nn\.modules\.linear\.Linear"),
     ],
 )
 def test_what_cannot_be_probed_is_refused_with_the_reason(module: nn.Module, reason: str) -> None:
     with pytest.raises(UnsupportedModelError, match=reason):
         models.adapt(module)
+
+
+def test_what_is_not_callable_is_refused() -> None:
+    with pytest.raises(UnsupportedModelError, match=r"takes a module or a function .*, got dict"):
+        models.adapt({})  # type: ignore[arg-type]

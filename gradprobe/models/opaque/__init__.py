@@ -1,0 +1,1 @@
+"""Modules and functions of a caller's own as models, differentiated automatically."""

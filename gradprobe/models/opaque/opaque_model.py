@@ -1,0 +1,275 @@
+"""A caller's module or function as a model: its steps are differentiated automatically."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from gradprobe import checks
+from gradprobe.errors import ArgumentError, NonFiniteError, UnsupportedModelError
+from gradprobe.models.opaque.inference import new_state
+from gradprobe.models.opaque.jacobians import (
+    MatrixFreeJacobian,
+    MatrixJacobian,
+    step_and_jacobian,
+)
+from gradprobe.models.opaque.rehearsal import rehearse
+from gradprobe.models.working_copy import converted, require_support, working_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from torch import Tensor
+
+    from gradprobe.models.opaque.structure import StateStructure
+
+LARGEST_MATRIX = 1 << 22
+"""Entries of a step Jacobian beyond which it is applied without being formed."""
+
+MATRICES_PER_CHUNK = 1 << 20
+"""Entries of the step Jacobians that are formed at once; bounds the memory."""
+
+AGREEMENT = 1e4
+"""Units of rounding by which steps taken together may differ from the same steps one by one."""
+
+
+class OpaqueModel(nn.Module):
+    """A function (input, state) → state, known only by what it returns.
+
+    Step Jacobians come from automatic differentiation, many steps at once as if they were more
+    sequences of a batch.  Whether a cell may be called in this way is seen from the states: where
+    they differ from those of the steps one by one (its control flow depends on the data, say), the
+    rest of the trajectory is differentiated step by step; `jacobian_method` tells which.  A module
+    with a dtype written into its operations is measured in its own, which the table tells.
+
+    Parameters
+    ----------
+    call
+        The module, or a function (input, state) that returns the new state or (output, new state).
+    structure
+        How the state is made up.
+    step
+        How to call the module otherwise: a function (module, input, state).
+    hidden
+        Which tensor of the state is h.
+    step_size
+        ε, if the cell is of the Euler type h_t = h_{t-1} + ε f(h_{t-1}, x_t).
+    name
+        What tables call the model.
+    batch_first
+        Whether inputs are (B, T, …) rather than (T, B, …).
+
+    Examples
+    --------
+    >>> from gradprobe import models
+    >>> rotate = torch.tensor([[0.0, -1.0], [1.0, 0.0]], dtype=torch.float64)
+    >>> model = models.adapt(lambda x, h: h @ rotate.T + x, state_size=2)
+    >>> trajectory = models.trace(model, torch.zeros(5, 1, 2))
+    >>> trajectory.step_jacobian(1).dense().tolist(), trajectory.model.jacobian_method
+    ([[[0.0, -1.0], [1.0, 0.0]]], 'autograd_chunked')
+    """
+
+    def __init__(
+        self,
+        call: Callable[..., object],
+        structure: StateStructure,
+        *,
+        step: Callable[[Any, Tensor, Any], object] | None = None,
+        hidden: int = 0,
+        step_size: float | None = None,
+        name: str,
+        batch_first: bool = False,
+    ) -> None:
+        super().__init__()
+        self._call = call  # a module is registered by this, and its parameters are shared
+        self._step = step
+        self.structure = structure
+        self.hidden_slice: slice = structure.slice_of(hidden)
+        self.step_size = (
+            None if step_size is None else checks.positive_number("step_size", step_size)
+        )
+        self.name = name
+        self.batch_first = batch_first
+        self._chunked = True
+        like = next((p for p in self.parameters() if p.is_floating_point()), torch.zeros(()))
+        self.dtype: torch.dtype = like.dtype
+        self.device: torch.device = like.device
+        self._own_dtype: torch.dtype = like.dtype
+
+    @property
+    def state_size(self) -> int:
+        """S."""
+        return self.structure.size
+
+    @property
+    def hidden_size(self) -> int:
+        """N."""
+        return int(self.hidden_slice.stop - self.hidden_slice.start)
+
+    @property
+    def jacobian_method(self) -> str:
+        """``autograd_chunked``: many steps at once; ``autograd_by_step``: one by one, slower."""
+        return "autograd_chunked" if self._chunked else "autograd_by_step"
+
+    def step(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """Return s_t from x_t, shape (B, …), and s_{t-1}, shape (B, S), by the cell's operations.
+
+        The cell is given copies, so that it may write to them.
+        """
+        arguments = inputs.clone(), self.structure.unflatten(state)
+        result = (
+            self._call(*arguments) if self._step is None else self._step(self._call, *arguments)
+        )
+        return new_state(result, self.structure, self.name)
+
+    def unroll(self, inputs: Tensor, state: Tensor) -> Tensor:
+        """Return s_1 … s_T, shape (T, B, S), time first."""
+        states = []
+        for now in inputs:
+            state = self.step(now, state)
+            states.append(state)
+        return torch.stack(states)
+
+    def steps_per_chunk(self, batch: int) -> int:
+        """Return how many steps to linearise at once."""
+        return max(1, MATRICES_PER_CHUNK // (batch * self.state_size**2))
+
+    def linearise(
+        self, inputs: Tensor, states: Tensor, start: int
+    ) -> Sequence[MatrixJacobian | MatrixFreeJacobian]:
+        """Return the step Jacobians along s_start, s_{start+1}, …, shape (steps + 1, B, S)."""
+        if self.state_size**2 > LARGEST_MATRIX:
+            return [
+                MatrixFreeJacobian(self, now, state)
+                for now, state in zip(inputs, states[:-1], strict=True)
+            ]
+        matrices = self._linearise_together(inputs, states) if self._chunked else None
+        if matrices is None:
+            matrices = self._linearise_one_by_one(inputs, states)
+        self._check_finite(matrices, start)
+        return [MatrixJacobian(matrix) for matrix in matrices.unbind(0)]
+
+    def _linearise_together(self, inputs: Tensor, states: Tensor) -> Tensor | None:
+        """Return the Jacobians, or None if the cell takes steps together for something else."""
+        previous = states[:-1]
+        try:
+            new, matrices = step_and_jacobian(self, inputs.flatten(0, 1), previous.flatten(0, 1))
+        except (RuntimeError, ValueError, UnsupportedModelError):
+            self._chunked = False  # step by step, a fault of the cell itself will show again
+            return None
+        expected = states[1:].flatten(0, 1)
+        tolerance = AGREEMENT * torch.finfo(states.dtype).eps
+        self._chunked = torch.allclose(new, expected, rtol=tolerance, atol=tolerance)
+        return matrices.unflatten(0, previous.shape[:2]) if self._chunked else None
+
+    def _linearise_one_by_one(self, inputs: Tensor, states: Tensor) -> Tensor:
+        return torch.stack(
+            [
+                step_and_jacobian(self, now, state)[1]
+                for now, state in zip(inputs, states[:-1], strict=True)
+            ]
+        )
+
+    def _check_finite(self, matrices: Tensor, start: int) -> None:
+        finite = matrices.isfinite()
+        if not bool(finite.all()):
+            step, _, _, column = (~finite).nonzero()[0].tolist()
+            raise NonFiniteError(
+                f"the step Jacobian must be finite, but at step t = {start + 1 + step} the "
+                f"derivative by {self.owner(column)} is NaN or infinite; see whether a square "
+                "root, a division or a logarithm in the cell meets zero there"
+            )
+
+    def working_copy(self, dtype: torch.dtype) -> OpaqueModel:
+        """Return a copy in another dtype, which shares nothing with this model."""
+        require_support(dtype, self.device)
+        twin = working_copy(self, dtype)
+        twin.dtype = dtype
+        return twin
+
+    def owner(self, entry: int) -> str:
+        """Return which tensor of the state an entry belongs to."""
+        ends = [self.structure.slice_of(i).stop for i in range(len(self.structure.leaves))]
+        tensor = next(index for index, end in enumerate(ends) if entry < end)
+        return f"tensor {tensor} of the state of {self.name!r}"
+
+    def prepare(self, inputs: Tensor, state: object) -> tuple[Tensor, Tensor]:
+        """Return the inputs time first and s_0, and see that the cell can be probed.
+
+        Parameters
+        ----------
+        inputs
+            Shape (T, B, …), or (B, T, …) with `batch_first`; floating-point inputs are converted,
+            integers stay.
+        state
+            None for zeros; shape (B, S); or in the structure of the cell.
+
+        Raises
+        ------
+        ArgumentError
+            A shape or device does not fit.
+        UnsupportedModelError
+            The cell cannot be differentiated, draws random numbers, or keeps a state of its own.
+        """
+        inputs = self._check_inputs(inputs)
+        initial = self._initial_state(state, inputs.shape[1], inputs.device)
+        self.device = inputs.device
+        try:
+            rehearse(self, inputs[0], initial)
+        except UnsupportedModelError:
+            if self.dtype == self._own_dtype:
+                raise
+            inputs, initial = self._in_own_dtype(inputs, initial)
+            rehearse(self, inputs[0], initial)
+        return inputs, initial
+
+    def _in_own_dtype(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        """Go back to the dtype of the module, which may be written into its operations."""
+        self.dtype = self._own_dtype
+        converted(self, self.dtype)
+        floating = inputs.is_floating_point()
+        return inputs.to(self.dtype) if floating else inputs, state.to(self.dtype)
+
+    def _check_inputs(self, inputs: object) -> Tensor:
+        if not isinstance(inputs, torch.Tensor):
+            raise ArgumentError(f"inputs must be a torch.Tensor, got {type(inputs).__name__}")
+        if inputs.ndim < 2 or 0 in inputs.shape[:2]:
+            raise ArgumentError(
+                "inputs must have shape (T, B, …) with at least one step and one sequence, got "
+                f"{tuple(inputs.shape)}"
+            )
+        if next(self.parameters(), None) is not None and inputs.device != self.device:
+            raise ArgumentError(
+                f"inputs must be on the model's device {self.device}, got {inputs.device}; "
+                f"convert with inputs.to({str(self.device)!r})"
+            )
+        inputs = inputs.transpose(0, 1) if self.batch_first else inputs
+        inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
+        return inputs.to(self.dtype) if inputs.is_floating_point() else inputs
+
+    def _initial_state(self, state: object, batch: int, device: torch.device) -> Tensor:
+        if state is None:
+            return self.structure.zeros(batch, self.dtype, device)
+        flat = state
+        if not isinstance(state, torch.Tensor) or tuple(state.shape[1:]) != (self.state_size,):
+            flat = self.structure.flatten(state)
+        if not isinstance(flat, torch.Tensor) or len(flat) != batch or flat.device != device:
+            got = f"({len(flat)}, …) on {flat.device}" if isinstance(flat, torch.Tensor) else flat
+            raise ArgumentError(
+                f"state must hold the {batch} sequences of the inputs, on {device}, got {got}"
+            )
+        flat = flat.clone() if flat.is_inference() else flat.detach()
+        return flat.to(self.dtype)
+
+    def forward(self, inputs: Tensor, state: object = None) -> tuple[Tensor, Tensor]:
+        """Return the hidden states, shape (T, B, N), or (B, T, N), and s_T, shape (B, S)."""
+        inputs = self._check_inputs(inputs)
+        states = self.unroll(inputs, self._initial_state(state, inputs.shape[1], inputs.device))
+        hidden = states[..., self.hidden_slice]
+        return (hidden.transpose(0, 1) if self.batch_first else hidden), states[-1]
+
+    def extra_repr(self) -> str:
+        """Return the name and the state, for `repr`."""
+        return f"name={self.name!r}, state={self.structure}"
