@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
 import typer
 
 import gradprobe
-from gradprobe import listing, reports, studies
+from gradprobe import listing, own_model, reports, studies
 from gradprobe.errors import GradprobeError
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
@@ -170,6 +170,87 @@ def report(
 def _write_report(folder: Path, output: Path) -> None:
     reports.write_report(folder, output)
     print(output)
+
+
+@app.command("probe")
+@_reported
+def probe_own_model(  # noqa: PLR0917 - typer passes options by name
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODULE:FACTORY",
+            help="A module or a .py file, and in it a function that makes the network, a class, "
+            "or a cell (input, state) -> state.",
+        ),
+    ],
+    input_size: Annotated[
+        int | None, typer.Option(min=1, help="Features of random inputs, standard normal.")
+    ] = None,
+    hidden_size: Annotated[
+        int | None, typer.Option(min=1, help="Call FACTORY with INPUT_SIZE and this.")
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(help="Inputs of your own instead: a .npy file of shape (T, B, ...)."),
+    ] = None,
+    length: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            help="Steps to measure at; repeat it for several.  1000, or all that --inputs has, if "
+            "not given.",
+        ),
+    ] = None,
+    sequences: Annotated[int, typer.Option(min=1, help="How many random input sequences.")] = 2,
+    state_size: Annotated[
+        list[int] | None,
+        typer.Option(
+            min=1,
+            help="Size of the state, if the model does not tell; repeat it for a tuple of tensors.",
+        ),
+    ] = None,
+    probe: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="What to measure, out of `gradprobe list probes`; repeat it for several.  "
+            "singular_values and gradient_norm if not given."
+        ),
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="Saved weights to load; no code in the file is run.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Seed of the initialisation and the inputs.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the whole table: a .parquet or .csv file."),
+    ] = None,
+) -> None:
+    """Probe a model of your own, without a study file.
+
+    For example: gradprobe probe mycells.py:MyCell --input-size 8 --hidden-size 64
+
+    Prints the largest, median and smallest value of each quantity; norms and singular values as
+    natural logarithms.
+    """
+    if output is not None:
+        own_model.check_table_path(output)
+    if (inputs is None) == (input_size is None):
+        _fail("error: give either --input-size or --inputs", WRONG_CALL)
+    lengths = length or ([1000] if inputs is None else None)
+    data = (
+        own_model.read_inputs(inputs)
+        if inputs is not None
+        else own_model.draw_inputs(max(lengths or []), sequences, input_size or 0, seed)
+    )
+    sizes = () if hidden_size is None else (data.shape[-1], hidden_size)
+    made = own_model.make(own_model.find(model), sizes, seed, weights)
+    table, description = own_model.measure(
+        made, data, probe or ["singular_values", "gradient_norm"], lengths, state_size or []
+    )
+    print(f"{description}, seed {seed}\n\n{own_model.as_text(table)}")
+    if output is not None:
+        own_model.write_table(table.assign(seed=seed), output)
+        print(f"\n{output}")
 
 
 @app.command("list")

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "probes": {"models", "linalg"},
     "studies": {"tasks", "models", "probes", "reports"},
     "reports": {"studies"},
+    "own_model": {"models", "probes"},
 }
 SHARED = {"errors", "checks", "registry", "frame", "_lazy", "_version"}
 WITHOUT_TORCH = [
