@@ -12,6 +12,11 @@ if TYPE_CHECKING:
         eigenvalue_real_parts as eigenvalue_real_parts,
     )
     from gradprobe.probes.gradient_norm import gradient_norm as gradient_norm
+    from gradprobe.probes.input_sensitivity import input_sensitivity as input_sensitivity
+    from gradprobe.probes.loss_gradient import loss_gradient as loss_gradient
+    from gradprobe.probes.parameter_sensitivity import (
+        parameter_sensitivity as parameter_sensitivity,
+    )
     from gradprobe.probes.probing import probe as probe
     from gradprobe.probes.registry import PROBES as PROBES
     from gradprobe.probes.singular_values import singular_values as singular_values
@@ -21,6 +26,9 @@ _PLACES = {
     "dense_reference": "",
     "eigenvalue_real_parts": "gradprobe.probes.eigenvalue_real_parts",
     "gradient_norm": "gradprobe.probes.gradient_norm",
+    "input_sensitivity": "gradprobe.probes.input_sensitivity",
+    "loss_gradient": "gradprobe.probes.loss_gradient",
+    "parameter_sensitivity": "gradprobe.probes.parameter_sensitivity",
     "probe": "gradprobe.probes.probing",
     "singular_values": "gradprobe.probes.singular_values",
 }
@@ -30,6 +38,9 @@ __all__ = [
     "dense_reference",
     "eigenvalue_real_parts",
     "gradient_norm",
+    "input_sensitivity",
+    "loss_gradient",
+    "parameter_sensitivity",
     "probe",
     "singular_values",
 ]

@@ -4,5 +4,8 @@ PROBES: dict[str, str] = {
     "singular_values": "gradprobe.probes.singular_values:singular_values",
     "gradient_norm": "gradprobe.probes.gradient_norm:gradient_norm",
     "eigenvalue_real_parts": "gradprobe.probes.eigenvalue_real_parts:eigenvalue_real_parts",
+    "input_sensitivity": "gradprobe.probes.input_sensitivity:input_sensitivity",
+    "loss_gradient": "gradprobe.probes.loss_gradient:loss_gradient",
+    "parameter_sensitivity": "gradprobe.probes.parameter_sensitivity:parameter_sensitivity",
 }
 """The function of every probe, as ``"module:function"``."""
