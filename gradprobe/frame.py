@@ -25,7 +25,8 @@ column                  dtype        meaning
 ``method``              string       how step Jacobians were had: ``pointwise`` (a matrix product
                                      and a pointwise map), ``autograd_chunked``
                                      (automatic differentiation, many steps at once) or
-                                     ``autograd_by_step`` (step by step: slower)
+                                     ``autograd_by_step`` (step by step: slower), each followed by
+                                     ``_by_row`` if each row took a pass of its own
 ``dtype``               string       of the arithmetic, ``float64`` or ``float32``
 ======================  ===========  ===============================================================
 """

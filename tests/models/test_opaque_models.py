@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -92,7 +93,7 @@ class Embedding(Base):
 
 
 class Cube(torch.autograd.Function):
-    """Written for one reverse pass only: no vmap, no second derivative."""
+    """Written for the reverse mode only, and not to be differentiated twice."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
@@ -102,13 +103,32 @@ class Cube(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        (x,) = ctx.saved_tensors
+        x: Tensor = ctx.saved_tensors[0]
         return gradient * x**2
 
 
 class CustomFunction(Base):
     def forward(self, x: Tensor, h: Tensor) -> Tensor:
         result: Tensor = Cube.apply(self.tanh(x, h))  # type: ignore[no-untyped-call]
+        return result
+
+
+class NumpySine(torch.autograd.Function):
+    """Leaves torch on its way forward and back, so that no pass can be vectorised."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return torch.from_numpy(np.sin(x.detach().numpy()))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return torch.from_numpy(gradient.numpy() * np.cos(ctx.saved_tensors[0].numpy()))
+
+
+class ByNumpy(Base):
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        result: Tensor = NumpySine.apply(self.tanh(x, h))  # type: ignore[no-untyped-call]
         return result
 
 
@@ -142,6 +162,7 @@ CELLS: dict[str, tuple[type[Base], Any, str]] = {
     "mutates-its-state": (MutatesItsState, UNITS, "autograd_chunked"),
     "follows-the-batch": (FollowsTheBatch, UNITS, "autograd_by_step"),
     "custom-function": (CustomFunction, UNITS, "autograd_chunked"),
+    "by-numpy": (ByNumpy, UNITS, "autograd_chunked_by_row"),
     "complex-state": (
         ComplexState,
         torch.zeros(1, UNITS, dtype=torch.complex64),

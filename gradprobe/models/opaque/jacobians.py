@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -25,11 +26,26 @@ class Differentiable(Protocol):
 
 
 def step_and_jacobian(
-    model: Differentiable, inputs: Tensor, state: Tensor
+    model: Differentiable, inputs: Tensor, state: Tensor, *, rows_together: bool = True
 ) -> tuple[Tensor, Tensor]:
     """Return s_t, shape (B, S), and J_t = ∂s_t/∂s_{t-1}, shape (B, S, S).
 
     Sequences do not interact, so that one reverse pass gives one row of J for all of them.
+
+    Parameters
+    ----------
+    model
+        What is differentiated.
+    inputs, state
+        x_t, shape (B, …), and s_{t-1}, shape (B, S).
+    rows_together
+        Whether one vectorised reverse pass is to give all rows: faster, where every operation of
+        the step can be vectorised.
+
+    Raises
+    ------
+    VectorisationError
+        With `rows_together`: some operation cannot be.
 
     Examples
     --------
@@ -42,12 +58,37 @@ def step_and_jacobian(
     with torch.enable_grad():
         state = state.detach().requires_grad_()
         new = model.step(inputs, state)
-        matrix = state.new_zeros(*new.shape, state.shape[-1])
-        for row in range(new.shape[-1]):
-            (matrix[:, row],) = torch.autograd.grad(
-                new[:, row].sum(), state, retain_graph=True, materialize_grads=True
+        rows = _rows_together(new, state) if rows_together else _row_by_row(new, state)
+    return new.detach(), rows.movedim(0, 1)
+
+
+class VectorisationError(RuntimeError):
+    """An operation has no vectorised derivative, or one that torch says is slow."""
+
+
+def _rows_together(new: Tensor, state: Tensor) -> Tensor:
+    """Return rows (S, B, S) by one reverse pass that is vectorised over the rows."""
+    size = new.shape[-1]
+    unit_rows = torch.eye(size, dtype=new.dtype, device=new.device)[:, None].expand(-1, *new.shape)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        try:
+            (rows,) = torch.autograd.grad(
+                new, state, unit_rows, is_grads_batched=True, materialize_grads=True
             )
-    return new.detach(), matrix
+        except (RuntimeError, NotImplementedError, UserWarning) as error:
+            raise VectorisationError(str(error)) from error
+    return rows
+
+
+def _row_by_row(new: Tensor, state: Tensor) -> Tensor:
+    """Return rows (S, B, S) by a reverse pass for each."""
+    return torch.stack(
+        [
+            torch.autograd.grad(row.sum(), state, retain_graph=True, materialize_grads=True)[0]
+            for row in new.unbind(-1)
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -178,7 +219,7 @@ class MatrixFreeJacobian:
 
     def dense(self) -> Tensor:
         """Return the matrix, shape (B, S, S)."""
-        matrix = step_and_jacobian(self.model, self.inputs, self.state)[1]
+        matrix = step_and_jacobian(self.model, self.inputs, self.state, rows_together=False)[1]
         return matrix.mT if self.transposed else matrix
 
     def minus_identity(self) -> Tensor:

@@ -13,6 +13,7 @@ from gradprobe.models.opaque.inference import new_state
 from gradprobe.models.opaque.jacobians import (
     MatrixFreeJacobian,
     MatrixJacobian,
+    VectorisationError,
     step_and_jacobian,
 )
 from gradprobe.models.opaque.rehearsal import rehearse
@@ -28,8 +29,8 @@ if TYPE_CHECKING:
 LARGEST_MATRIX = 1 << 22
 """Entries of a step Jacobian beyond which it is applied without being formed."""
 
-MATRICES_PER_CHUNK = 1 << 20
-"""Entries of the step Jacobians that are formed at once; bounds the memory."""
+MATRICES_PER_CHUNK = 1 << 18
+"""Entries of the step Jacobians that are formed at once: few enough for a processor's cache."""
 
 AGREEMENT = 1e4
 """Units of rounding by which steps taken together may differ from the same steps one by one."""
@@ -92,7 +93,7 @@ class OpaqueModel(nn.Module):
         )
         self.name = name
         self.batch_first = batch_first
-        self._chunked = True
+        self._chunked = self._rows_together = True
         like = next((p for p in self.parameters() if p.is_floating_point()), torch.zeros(()))
         self.dtype: torch.dtype = like.dtype
         self.device: torch.device = like.device
@@ -110,8 +111,13 @@ class OpaqueModel(nn.Module):
 
     @property
     def jacobian_method(self) -> str:
-        """``autograd_chunked``: many steps at once; ``autograd_by_step``: one by one, slower."""
-        return "autograd_chunked" if self._chunked else "autograd_by_step"
+        """How the step Jacobians have been had so far.
+
+        ``autograd_chunked``: many steps at once; ``autograd_by_step``: one by one, slower; with
+        ``_by_row`` behind it, if each row took a reverse pass of its own.
+        """
+        steps = "autograd_chunked" if self._chunked else "autograd_by_step"
+        return steps if self._rows_together else f"{steps}_by_row"
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Return s_t from x_t, shape (B, …), and s_{t-1}, shape (B, S), by the cell's operations.
@@ -155,7 +161,7 @@ class OpaqueModel(nn.Module):
         """Return the Jacobians, or None if the cell takes steps together for something else."""
         previous = states[:-1]
         try:
-            new, matrices = step_and_jacobian(self, inputs.flatten(0, 1), previous.flatten(0, 1))
+            new, matrices = self._differentiate(inputs.flatten(0, 1), previous.flatten(0, 1))
         except (RuntimeError, ValueError, UnsupportedModelError):
             self._chunked = False  # step by step, a fault of the cell itself will show again
             return None
@@ -165,12 +171,16 @@ class OpaqueModel(nn.Module):
         return matrices.unflatten(0, previous.shape[:2]) if self._chunked else None
 
     def _linearise_one_by_one(self, inputs: Tensor, states: Tensor) -> Tensor:
-        return torch.stack(
-            [
-                step_and_jacobian(self, now, state)[1]
-                for now, state in zip(inputs, states[:-1], strict=True)
-            ]
-        )
+        steps = zip(inputs, states[:-1], strict=True)
+        return torch.stack([self._differentiate(now, state)[1] for now, state in steps])
+
+    def _differentiate(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
+        if self._rows_together:
+            try:
+                return step_and_jacobian(self, inputs, state)
+            except VectorisationError:
+                self._rows_together = False
+        return step_and_jacobian(self, inputs, state, rows_together=False)
 
     def _check_finite(self, matrices: Tensor, start: int) -> None:
         finite = matrices.isfinite()
