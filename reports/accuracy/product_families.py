@@ -25,7 +25,7 @@ def orthogonal_matrix(size: int, generator: np.random.Generator) -> np.ndarray:
 
 
 def tanh_network(size: int, steps: int, seed: int = 0, gain: float = 1.0) -> Steps:
-    """h ← tanh(W h + x): J = diag(1 − h²) W; a large gain saturates it."""
+    """Follow h ← tanh(W h + x): J = diag(1 − h²) W; a large gain saturates it."""
     generator = np.random.default_rng(seed)
     W = generator.normal(size=(size, size)) * gain / np.sqrt(size)
     h, result = generator.normal(size=size), []
@@ -36,7 +36,7 @@ def tanh_network(size: int, steps: int, seed: int = 0, gain: float = 1.0) -> Ste
 
 
 def pre_activation_network(size: int, steps: int, seed: int = 0, gain: float = 1.0) -> Steps:
-    """a ← W tanh(a) + x: J = W diag(sech² a), whose columns a large gain makes very uneven."""
+    """Follow a ← W tanh(a) + x: J = W diag(sech² a), very uneven columns at a large gain."""
     generator = np.random.default_rng(seed)
     W = generator.normal(size=(size, size)) * gain / np.sqrt(size)
     a, result = generator.normal(size=size), []
@@ -68,7 +68,7 @@ def explosive(size: int, steps: int, seed: int = 0) -> Steps:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """The logistic function."""
+    """Return the logistic function of x."""
     return np.asarray(1 / (1 + np.exp(-x)))
 
 
@@ -95,12 +95,12 @@ def lstm(hidden: int, steps: int, seed: int = 0, forget_bias: float = 1.0) -> St
 
 
 def jordan_chain(size: int, steps: int, eigenvalue: float = 0.9) -> Steps:
-    """A defective matrix, repeated."""
+    """Repeat a defective matrix."""
     return [np.diag(np.full(size, eigenvalue)) + np.diag(np.ones(size - 1), 1)] * steps
 
 
 def there_and_back(size: int, steps: int, seed: int = 0) -> Steps:
-    """The steps of a tanh network, then their inverses in reverse order."""
+    """Take the steps of a tanh network, then their inverses in reverse order."""
     there = tanh_network(size, steps, seed)
     return there + [np.linalg.inv(step) for step in reversed(there)]
 
