@@ -13,28 +13,31 @@ from gradprobe.models.unit_map import unit_maps
 from gradprobe.models.unrolled import recurrent_terms
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from gradprobe.models.cell import Cell, LocalDerivatives
-    from gradprobe.models.recurrent_model import RecurrentModel
 
 
 @torch.no_grad()
 def linearise(
-    model: RecurrentModel, inputs: Tensor, states: Tensor, start: int
+    cells: Sequence[Cell], inputs: Tensor, states: Sequence[Tensor], start: int, name: str
 ) -> list[StepJacobian]:
     """Return J_{start+1}, J_{start+2}, …; φ's derivatives are taken for all steps at once.
 
     Parameters
     ----------
-    model
-        The model.
+    cells
+        The layers, from the input upwards.
     inputs
         x_{start+1}, …, shape (steps, B, D).
     states
-        s_start, s_{start+1}, …, shape (steps + 1, B, S).
+        For each layer s_start, s_{start+1}, …, shape (steps + 1, B, S of the layer).
     start
         The t of the first state, for messages.
+    name
+        What messages call the model.
 
     Raises
     ------
@@ -45,15 +48,13 @@ def linearise(
     --------
     >>> import torch
     >>> from gradprobe import models
-    >>> model = models.build("gru", input_size=1, hidden_size=3)
-    >>> inputs, state = torch.zeros(5, 2, 1), torch.zeros(1, 2, 3)
-    >>> states = torch.cat((state, model.unroll(inputs, state[0])))
-    >>> len(linearise(model, inputs, states, 0))
+    >>> cells = models.build("gru", input_size=1, hidden_size=3).cells
+    >>> len(linearise(cells, torch.zeros(5, 2, 1), [torch.zeros(6, 2, 3)], 0, "gru"))
     5
     """
     per_layer = []
-    for index, (cell, part) in enumerate(zip(model.cells, model.split(states), strict=True)):
-        where = f"layer {index} ({type(cell).__name__}) of model {model.name!r}"
+    for index, (cell, part) in enumerate(zip(cells, states, strict=True)):
+        where = f"layer {index} ({type(cell).__name__}) of model {name!r}"
         per_layer.append(_linearise_layer(cell, inputs, part[:-1], start, where))
         inputs = part[1:, :, : cell.hidden_size]
     return [StepJacobian(layers) for layers in zip(*per_layer, strict=True)]

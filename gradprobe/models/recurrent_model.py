@@ -187,7 +187,7 @@ class RecurrentModel(nn.Module):
 
     def linearise(self, inputs: Tensor, states: Tensor, start: int) -> list[StepJacobian]:
         """Return the step Jacobians along s_start, s_{start+1}, …, shape (steps + 1, B, S)."""
-        return linearise(self, inputs, states, start)
+        return linearise(self.cells, inputs, self.split(states), start, self.name)
 
     def working_copy(self, dtype: torch.dtype) -> RecurrentModel:
         """Return a copy in another dtype, which shares nothing with this model."""
