@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
-from gradprobe import models, probes, tasks
+from gradprobe import cli, models, probes, tasks
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
 from gradprobe.tasks.registry import TASKS
@@ -44,7 +45,7 @@ def test_the_first_two_blocks_of_the_readme_are_the_two_commands() -> None:
 
 
 def test_the_readme_s_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    [code] = [text for language, text in blocks("README.md") if language == "python"]
+    code, _ = (text for language, text in blocks("README.md") if language == "python")
     torch.manual_seed(0)
     exec(code, {})  # noqa: S102 - the document's own example
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
@@ -52,6 +53,22 @@ def test_the_readme_s_example_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert abs(float(lines[0][1])) < 1.0
     assert float(lines[1][1]) < -100.0
     assert all(line[2] == "True" for line in lines)
+
+
+def test_the_readme_s_own_cell_is_probed_from_python_and_from_the_command_line(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, code = (text for language, text in blocks("README.md") if language == "python")
+    torch.manual_seed(0)
+    exec(code, {"__name__": "readme"})  # noqa: S102 - the document's own example
+    assert "log_sigma          autograd_chunked" in capsys.readouterr().out
+    (command,) = (text for _, text in blocks("README.md") if text.startswith("gradprobe probe"))
+    class_only = code[: code.index("frame = ")]
+    (tmp_path / "mycells.py").write_text(class_only)
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(cli.app, [*command.split()[1:], "--length", "20"])
+    assert done.exit_code == 0, done.output
+    assert "Leaky: 64 state entries" in done.output
 
 
 def test_the_model_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
