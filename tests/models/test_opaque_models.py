@@ -389,6 +389,21 @@ def test_the_state_is_inferred_where_the_cell_tells_it() -> None:
         gp.probe(Plain(), draw_inputs())
 
 
+def test_a_whole_network_is_told_which_of_its_parts_is_recurrent() -> None:
+    class Network(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.encoder = nn.LSTM(FEATURES, UNITS)
+            self.readout = nn.Linear(UNITS, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            scores: Tensor = self.readout(self.encoder(x)[0][-1])
+            return scores
+
+    with pytest.raises(ArgumentError, match=r"probe its recurrent part: encoder \(LSTM\)"):
+        gp.probe(Network(), draw_inputs())
+
+
 def test_a_bound_method_shares_the_parameters_of_its_module() -> None:
     cell = Plain()
     model = models.adapt(cell.tanh, state_size=UNITS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import torch
+from torch import nn
 
 from gradprobe.errors import ArgumentError, UnsupportedModelError
 from gradprobe.models.opaque.structure import StateStructure, describe
@@ -13,7 +14,7 @@ from gradprobe.models.working_copy import isolated
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 HINT = (
     "say what its state is, for example state_size=64 for a tensor (B, 64) or state_size=(64, 64) "
@@ -72,7 +73,21 @@ def infer_structure(
             else:
                 return structure
     tried = "; ".join(reasons) if reasons else "nothing tells how long it is"
-    raise ArgumentError(f"the state of {name} could not be inferred ({tried}); {HINT}")
+    raise ArgumentError(
+        f"the state of {name} could not be inferred ({tried}); {HINT}{_recurrent_parts(module)}"
+    )
+
+
+def _recurrent_parts(module: nn.Module | None) -> str:
+    """Point to the recurrent modules inside a whole network."""
+    parts = () if module is None else module.named_modules()
+    found = [
+        f"{path} ({type(part).__name__})"
+        for path, part in parts
+        if path and isinstance(part, nn.RNNBase | nn.RNNCellBase)
+    ]
+    listed = ", ".join(found)
+    return f"; if it is a whole network, probe its recurrent part: {listed}" if found else ""
 
 
 def _example_input(module: nn.Module | None, name: str) -> Tensor:
