@@ -8,6 +8,7 @@ from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
     from gradprobe.probes import dense_reference as dense_reference
+    from gradprobe.probes.decay_attribution import decay_attribution as decay_attribution
     from gradprobe.probes.eigenvalue_real_parts import (
         eigenvalue_real_parts as eigenvalue_real_parts,
     )
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "PROBES": "gradprobe.probes.registry",
+    "decay_attribution": "gradprobe.probes.decay_attribution",
     "dense_reference": "",
     "eigenvalue_real_parts": "gradprobe.probes.eigenvalue_real_parts",
     "gradient_norm": "gradprobe.probes.gradient_norm",
@@ -35,6 +37,7 @@ _PLACES = {
 
 __all__ = [
     "PROBES",
+    "decay_attribution",
     "dense_reference",
     "eigenvalue_real_parts",
     "gradient_norm",

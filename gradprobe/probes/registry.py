@@ -7,5 +7,6 @@ PROBES: dict[str, str] = {
     "input_sensitivity": "gradprobe.probes.input_sensitivity:input_sensitivity",
     "loss_gradient": "gradprobe.probes.loss_gradient:loss_gradient",
     "parameter_sensitivity": "gradprobe.probes.parameter_sensitivity:parameter_sensitivity",
+    "decay_attribution": "gradprobe.probes.decay_attribution:decay_attribution",
 }
 """The function of every probe, as ``"module:function"``."""

@@ -17,7 +17,6 @@ from gradprobe.errors import (
     GradprobeError,
     NonFiniteError,
     UnknownNameError,
-    UnsupportedModelError,
 )
 
 
@@ -94,7 +93,7 @@ def test_single_precision_measures_as_the_model_runs_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [
-        ({"probes": ["singular"]}, UnknownNameError, "unknown probe 'singular'; the probes are: e"),
+        ({"probes": ["singular"]}, UnknownNameError, "unknown probe 'singular'; the probes are: "),
         ({"probes": "singular_values"}, ArgumentError, "probes must be a list of names, such as"),
         ({"probes": []}, ArgumentError, "probes must be a list of names"),
         ({"probes": {"gradient_norm": {"blok": 1}}}, ArgumentError, "has no option 'blok'; its op"),
