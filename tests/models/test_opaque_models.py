@@ -222,10 +222,20 @@ def test_a_module_stays_as_it_is() -> None:
     assert calls == []
 
 
-def test_the_parameters_are_shared() -> None:
+def test_the_parameters_are_shared_and_can_be_trained() -> None:
     cell = Plain()
     model = models.adapt(cell, state_size=UNITS)
     assert {id(p) for p in model.parameters()} == {id(p) for p in cell.parameters()}
+    inputs = draw_inputs().requires_grad_()
+    model(inputs)[0].sum().backward()
+    ours = [cell.W.grad, cell.U.grad, inputs.grad]
+    state = torch.zeros(BATCH, UNITS)
+    hidden = []
+    for now in inputs:
+        state = cell(now, state)
+        hidden.append(state)
+    theirs = torch.autograd.grad(torch.stack(hidden).sum(), [cell.W, cell.U, inputs])
+    torch.testing.assert_close(ours, list(theirs))
 
 
 def test_the_table_names_the_method_and_the_dtype() -> None:

@@ -8,7 +8,8 @@ import torch
 from torch import nn
 
 from gradprobe import checks
-from gradprobe.errors import ArgumentError, NonFiniteError, UnsupportedModelError
+from gradprobe.errors import NonFiniteError, UnsupportedModelError
+from gradprobe.models.opaque.arguments import flat_state, plain, time_first
 from gradprobe.models.opaque.inference import new_state
 from gradprobe.models.opaque.jacobians import (
     MatrixFreeJacobian,
@@ -223,8 +224,7 @@ class OpaqueModel(nn.Module):
         UnsupportedModelError
             The cell cannot be differentiated, draws random numbers, or keeps a state of its own.
         """
-        inputs = self._check_inputs(inputs)
-        initial = self._initial_state(state, inputs.shape[1], inputs.device)
+        inputs, initial = (plain(part) for part in self._arguments(inputs, state))
         self.device = inputs.device
         try:
             rehearse(self, inputs[0], initial)
@@ -242,41 +242,22 @@ class OpaqueModel(nn.Module):
         floating = inputs.is_floating_point()
         return inputs.to(self.dtype) if floating else inputs, state.to(self.dtype)
 
-    def _check_inputs(self, inputs: object) -> Tensor:
-        if not isinstance(inputs, torch.Tensor):
-            raise ArgumentError(f"inputs must be a torch.Tensor, got {type(inputs).__name__}")
-        if inputs.ndim < 2 or 0 in inputs.shape[:2]:
-            raise ArgumentError(
-                "inputs must have shape (T, B, …) with at least one step and one sequence, got "
-                f"{tuple(inputs.shape)}"
-            )
-        if next(self.parameters(), None) is not None and inputs.device != self.device:
-            raise ArgumentError(
-                f"inputs must be on the model's device {self.device}, got {inputs.device}; "
-                f"convert with inputs.to({str(self.device)!r})"
-            )
-        inputs = inputs.transpose(0, 1) if self.batch_first else inputs
-        inputs = inputs.clone() if inputs.is_inference() else inputs.detach()
-        return inputs.to(self.dtype) if inputs.is_floating_point() else inputs
-
-    def _initial_state(self, state: object, batch: int, device: torch.device) -> Tensor:
-        if state is None:
-            return self.structure.zeros(batch, self.dtype, device)
-        flat = state
-        if not isinstance(state, torch.Tensor) or tuple(state.shape[1:]) != (self.state_size,):
-            flat = self.structure.flatten(state)
-        if not isinstance(flat, torch.Tensor) or len(flat) != batch or flat.device != device:
-            got = f"({len(flat)}, …) on {flat.device}" if isinstance(flat, torch.Tensor) else flat
-            raise ArgumentError(
-                f"state must hold the {batch} sequences of the inputs, on {device}, got {got}"
-            )
-        flat = flat.clone() if flat.is_inference() else flat.detach()
-        return flat.to(self.dtype)
+    def _arguments(self, inputs: object, state: object) -> tuple[Tensor, Tensor]:
+        """Return the inputs time first and s_0, shape (B, S), in the dtype of the model."""
+        has_parameters = next(self.parameters(), None) is not None
+        steps = time_first(
+            inputs,
+            batch_first=self.batch_first,
+            device=self.device if has_parameters else None,
+        )
+        flat = flat_state(state, self.structure, steps.shape[1], steps.device)
+        if flat is None:
+            flat = torch.zeros(steps.shape[1], self.state_size, device=steps.device)
+        return steps.to(self.dtype) if steps.is_floating_point() else steps, flat.to(self.dtype)
 
     def forward(self, inputs: Tensor, state: object = None) -> tuple[Tensor, Tensor]:
         """Return the hidden states, shape (T, B, N), or (B, T, N), and s_T, shape (B, S)."""
-        inputs = self._check_inputs(inputs)
-        states = self.unroll(inputs, self._initial_state(state, inputs.shape[1], inputs.device))
+        states = self.unroll(*self._arguments(inputs, state))
         hidden = states[..., self.hidden_slice]
         return (hidden.transpose(0, 1) if self.batch_first else hidden), states[-1]
 

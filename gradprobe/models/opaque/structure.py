@@ -119,10 +119,6 @@ class StateStructure:
         parts = iter(flat.split([leaf.size for leaf in self.leaves], dim=-1))
         return map_leaves(lambda leaf: _restored(next(parts), leaf), self.nested)
 
-    def zeros(self, batch: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-        """Return a flat state of zeros."""
-        return torch.zeros(batch, self.size, dtype=dtype, device=device)
-
     def __str__(self) -> str:
         return text_of(self.nested)
 
