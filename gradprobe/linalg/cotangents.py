@@ -161,10 +161,13 @@ class Cotangents:
         self._settle(joint, _live_rows(self._joint, self.columns) | (entering != 0).any(-1))
 
     def norm(self, rows: slice | None = None, *, tolerance: float) -> Norm:
+        """Return the logarithm of the Frobenius norm of P, or of some of its rows, judged."""
+        return self.size(rows).judged(self._joint.dtype, tolerance)
+
+    def size(self, rows: slice | None = None) -> Size:
         """Return the logarithm of the Frobenius norm of P, or of some of its rows."""
         chosen = slice(None) if rows is None else rows
-        size = self.size_of(self._joint[..., chosen, :], self._exponent)
-        return size.judged(self._joint.dtype, tolerance)
+        return self.size_of(self._joint[..., chosen, :], self._exponent)
 
     def size_of(self, joint: Tensor, exponent: Tensor) -> Size:
         """Return the Frobenius norm of a linear image of `joint`, and of its rounding errors.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from gradprobe.linalg import Cotangents
+from gradprobe.linalg import Cotangents, Size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -122,7 +122,7 @@ def _chunk(held: Sequence[tuple[Tensor, Tensor]], start: int) -> TailChunk:
 
 def loss_sweep(
     trajectory: Trajectory, direct: Tensor, *, generator: torch.Generator, tolerance: float = 1e-6
-) -> list[Norm]:
+) -> Norm:
     r"""Return log‖∂L/∂h_t‖ for t = 0 … T, from the direct gradients of a loss.
 
     With g_t the direct gradient, that is what L(h_1, …, h_T) has with respect to its argument h_t,
@@ -142,8 +142,8 @@ def loss_sweep(
 
     Returns
     -------
-    list of Norm
-        For t = 0 … T the logarithm, its error and whether it is resolved, each of shape (B,).
+    Norm
+        The logarithm, its error and whether it is resolved, each of shape (T + 1, B), t = 0 first.
 
     References
     ----------
@@ -155,20 +155,21 @@ def loss_sweep(
     >>> trajectory = models.trace(models.adapt(torch.nn.RNN(1, 4)), torch.zeros(300, 2, 1))
     >>> direct = torch.zeros(300, 2, 4, dtype=torch.float64)
     >>> direct[-1] = 1
-    >>> norms = loss_sweep(trajectory, direct, generator=torch.Generator())
-    >>> len(norms), norms[-1].log_norm.exp().tolist()
-    (301, [2.0, 2.0])
+    >>> norm = loss_sweep(trajectory, direct, generator=torch.Generator())
+    >>> norm.log_norm.shape, norm.log_norm[-1].exp().tolist()
+    (torch.Size([301, 2]), [2.0, 2.0])
     """
     hidden = trajectory.model.hidden_slice
     columns = direct.new_zeros(trajectory.batch, trajectory.model.state_size, 1)
     columns[:, hidden, 0] = direct[-1]
     adjoint = Cotangents(columns, generator=generator)
-    norms = [adjoint.norm(hidden, tolerance=tolerance)]
+    sizes = [adjoint.size(hidden)]
     length, enters = len(direct), (direct != 0).flatten(1).any(1).tolist()
     steps = trajectory.step_jacobians_reversed(length)
     for t, jacobian in zip(range(length - 1, -1, -1), steps, strict=True):
         adjoint.pull_back(jacobian.T)
         if t > 0 and enters[t - 1]:
             adjoint.add(direct[t - 1].unsqueeze(-1), hidden)
-        norms.append(adjoint.norm(hidden, tolerance=tolerance))
-    return norms[::-1]
+        sizes.append(adjoint.size(hidden))
+    together = Size(*(torch.stack(parts[::-1]) for parts in zip(*sizes, strict=True)))
+    return together.judged(direct.dtype, tolerance)

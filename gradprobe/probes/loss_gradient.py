@@ -106,8 +106,8 @@ def loss_gradient(
     tables = []
     for length in lengths:
         direct = direct_gradients(function, hidden[:length])
-        norms = loss_sweep(trajectory, direct, generator=generator, tolerance=tolerance)
-        tables.append(_rows(norms, length))
+        norm = loss_sweep(trajectory, direct, generator=generator, tolerance=tolerance)
+        tables.append(_rows(norm, length))
     return frame.concatenate(tables, quantity="log_norm_fro", matrix="loss", block="hidden")
 
 
@@ -183,10 +183,8 @@ def _cross_entropy(
     return loss
 
 
-def _rows(norms: Sequence[Norm], length: int) -> pd.DataFrame:
-    values, errors, resolved = (
-        torch.stack([norm[part] for norm in norms]).cpu().numpy() for part in range(3)
-    )
+def _rows(norm: Norm, length: int) -> pd.DataFrame:
+    values, errors, resolved = (part.cpu().numpy() for part in norm)
     return frame.rows(
         length=length,
         step=np.arange(length + 1)[:, None],
