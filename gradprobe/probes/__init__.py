@@ -8,13 +8,17 @@ from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
     from gradprobe.probes import dense_reference as dense_reference
+    from gradprobe.probes.condition import condition as condition
     from gradprobe.probes.decay_attribution import decay_attribution as decay_attribution
     from gradprobe.probes.eigenvalue_real_parts import (
         eigenvalue_real_parts as eigenvalue_real_parts,
     )
     from gradprobe.probes.gradient_norm import gradient_norm as gradient_norm
     from gradprobe.probes.input_sensitivity import input_sensitivity as input_sensitivity
+    from gradprobe.probes.logarithmic_norm import logarithmic_norm as logarithmic_norm
     from gradprobe.probes.loss_gradient import loss_gradient as loss_gradient
+    from gradprobe.probes.lyapunov_exponents import lyapunov_exponents as lyapunov_exponents
+    from gradprobe.probes.non_normality import non_normality as non_normality
     from gradprobe.probes.parameter_sensitivity import (
         parameter_sensitivity as parameter_sensitivity,
     )
@@ -24,12 +28,16 @@ if TYPE_CHECKING:
 
 _PLACES = {
     "PROBES": "gradprobe.probes.registry",
+    "condition": "gradprobe.probes.condition",
     "decay_attribution": "gradprobe.probes.decay_attribution",
     "dense_reference": "",
     "eigenvalue_real_parts": "gradprobe.probes.eigenvalue_real_parts",
     "gradient_norm": "gradprobe.probes.gradient_norm",
     "input_sensitivity": "gradprobe.probes.input_sensitivity",
+    "logarithmic_norm": "gradprobe.probes.logarithmic_norm",
     "loss_gradient": "gradprobe.probes.loss_gradient",
+    "lyapunov_exponents": "gradprobe.probes.lyapunov_exponents",
+    "non_normality": "gradprobe.probes.non_normality",
     "parameter_sensitivity": "gradprobe.probes.parameter_sensitivity",
     "probe": "gradprobe.probes.probing",
     "singular_values": "gradprobe.probes.singular_values",
@@ -37,12 +45,16 @@ _PLACES = {
 
 __all__ = [
     "PROBES",
+    "condition",
     "decay_attribution",
     "dense_reference",
     "eigenvalue_real_parts",
     "gradient_norm",
     "input_sensitivity",
+    "logarithmic_norm",
     "loss_gradient",
+    "lyapunov_exponents",
+    "non_normality",
     "parameter_sensitivity",
     "probe",
     "singular_values",

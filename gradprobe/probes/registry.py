@@ -8,5 +8,9 @@ PROBES: dict[str, str] = {
     "loss_gradient": "gradprobe.probes.loss_gradient:loss_gradient",
     "parameter_sensitivity": "gradprobe.probes.parameter_sensitivity:parameter_sensitivity",
     "decay_attribution": "gradprobe.probes.decay_attribution:decay_attribution",
+    "condition": "gradprobe.probes.condition:condition",
+    "logarithmic_norm": "gradprobe.probes.logarithmic_norm:logarithmic_norm",
+    "lyapunov_exponents": "gradprobe.probes.lyapunov_exponents:lyapunov_exponents",
+    "non_normality": "gradprobe.probes.non_normality:non_normality",
 }
 """The function of every probe, as ``"module:function"``."""
