@@ -156,7 +156,7 @@ class Cotangents:
         # In two halves, of which neither overflows; what enters may be as small as a number can be.
         half = torch.where(largest == 0, 0, -common).div(2, rounding_mode="floor")
         scaled = _scaled(_scaled(entering, half), torch.where(largest == 0, 0, -common - half))
-        joint = _scaled(self._joint, self._exponent - common) + scaled
+        joint = _scaled(self._joint, torch.where(gone, 0, self._exponent - common)) + scaled
         self._exponent = common
         self._settle(joint, _live_rows(self._joint, self.columns) | (entering != 0).any(-1))
 

@@ -62,8 +62,11 @@ def test_what_enters_is_added_at_its_own_scale(exponent: int) -> None:
     assert norm.resolved
 
 
-def test_what_enters_after_a_true_zero_counts_alone() -> None:
+@pytest.mark.parametrize("growth", [0, 3000])
+def test_what_enters_after_a_true_zero_counts_alone(growth: int) -> None:
     cotangents = started(torch.ones(1, 1, dtype=torch.float64))
+    for _ in range(growth):
+        cotangents.pull_back(torch.full((1, 1), 2.0, dtype=torch.float64))
     cotangents.pull_back(torch.zeros(1, 1, dtype=torch.float64))
     zero = cotangents.norm(tolerance=1e-6)
     assert (zero.log_norm.item(), zero.error.item()) == (-math.inf, 0.0)

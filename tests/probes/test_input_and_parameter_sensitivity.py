@@ -195,11 +195,19 @@ class Branching(nn.Module):
 
 
 class Counting(Branching):
-    """A cell that does something else with a batch of seven, as many as there are steps."""
+    """A cell that does something else with a batch of two or six: two steps of one or three."""
 
     def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
         new: Tensor = torch.tanh(self.linear(torch.cat((inputs, state), dim=-1)))
-        return new.sin() if len(inputs) == 7 else new
+        return new.sin() if len(inputs) in (2, 6) else new
+
+
+class FixedBatch(Branching):
+    """A cell that takes three sequences, no more and no fewer."""
+
+    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+        offset = torch.arange(BATCH, dtype=torch.float64)[:, None] / 10
+        return torch.tanh(self.linear(torch.cat((inputs, state), dim=-1)) + offset)
 
 
 class OneGradientAtATime(torch.autograd.Function):
@@ -226,8 +234,13 @@ class Custom(Branching):
         return result
 
 
-@pytest.mark.parametrize("kind", [Branching, Counting, Custom])
-def test_a_module_of_ones_own_is_measured_too(kind: type[Branching]) -> None:
+@pytest.mark.parametrize("kind", [Branching, Counting, FixedBatch, Custom])
+def test_a_module_of_ones_own_is_measured_too(
+    kind: type[Branching], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind is Counting:  # two steps of three sequences in a chunk make six
+        place = importlib.import_module("gradprobe.probes.backward_sweep")
+        monkeypatch.setattr(place, "CHUNK_ELEMENTS", 2 * BATCH * 3 * 8)
     torch.manual_seed(0)
     module, inputs = kind(), draw_inputs()
     trajectory = models.trace(models.adapt(module, state_size=3), inputs)
