@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -10,9 +11,10 @@ import torch
 from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg.operators import check_dtype, check_step
+from gradprobe.linalg.row_norms import RowNorms, joined, norms_of, stable_norms_of, stacked
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -27,7 +29,16 @@ SAFETY = 4.0
 LARGEST_ERROR = 0.1
 """Beyond this relative error the norm is not determined."""
 
-ORDINARY = {torch.float64: 2.0**200, torch.float32: 2.0**25}
+STEPS_PER_TRIAL = 16
+"""How many steps `log_norms` absorbs before it looks whether a row has left the range…"""
+
+TRIAL_ENTRIES = 1 << 24
+"""…or as many, at least one, as have this many entries, since they are held at once."""
+
+TRIALS_AT_ONCE = 8
+"""Of how many such runs the norms are computed together."""
+
+ORDINARY = {torch.float64: 2.0**200, torch.float32: 2.0**35}
 """The norms of all rows between 1 / this and this: no square and no noise underflows."""
 
 
@@ -143,11 +154,12 @@ class ScaledProduct:
         identity = torch.eye(self.size, dtype=dtype, device=device)
         followed = identity if columns is None else identity[:, columns]
         self.columns = checks.positive_integer("the number of columns", followed.shape[1])
-        start = torch.nn.functional.pad(followed, (0, self.sketches + 1))
-        self._exponent = torch.zeros(self.batch_shape, dtype=torch.int64, device=device)
         # Not below one in size, so that no product with an entry of a step underflows.
-        self._marks = 1 + self._normal(self.size).to(start).abs()
-        self._keep(start.repeat(*self.batch_shape, 1, 1), "the identity")
+        self._marks = 1 + self._normal(self.size).to(identity).abs()
+        start = torch.nn.functional.pad(followed, (0, self.sketches))
+        exponent = torch.zeros(self.batch_shape, dtype=torch.int64, device=device)
+        live = torch.ones(*self.batch_shape, self.size, dtype=torch.bool, device=device)
+        self._keep(start.repeat(*self.batch_shape, 1, 1), live, exponent, "the identity")
 
     @property
     def matrix(self) -> Tensor:
@@ -157,7 +169,7 @@ class ScaledProduct:
     @property
     def exponent(self) -> Tensor:
         """The power of two that multiplies `matrix`, (*batch_shape), int64."""
-        return self._exponent
+        return self._rows.exponent
 
     def absorb(self, step: Tensor | StepOperator) -> None:
         """Replace M by J M.
@@ -167,10 +179,40 @@ class ScaledProduct:
         step
             J: a tensor (*batch_shape, size, size), or a `StepOperator`.
         """
-        check_step(step, self.steps + 1, (*self.batch_shape, self.size, self.size), self.dtype)
-        self._add_noise()
-        self._keep(step @ self._joint, f"step {self.steps + 1}")
-        self.steps += 1
+        self._absorb([step])
+
+    def log_norms(
+        self, steps: Iterable[Tensor | StepOperator], rows: slice | Tensor | None = None
+    ) -> Norm:
+        """Absorb each of `steps`; return the Frobenius norm of M, or of some rows, after each.
+
+        The same as `absorb` and `log_norm` in turn, but faster: several steps are absorbed on
+        trial before the range of the numbers is looked at.
+
+        Parameters
+        ----------
+        steps
+            The next factors, first to last; at least one.
+        rows
+            Which rows: a slice, or a tensor of indices; all by default.
+
+        Returns
+        -------
+        Norm
+            Each part of shape (number of steps, *batch_shape).
+
+        Examples
+        --------
+        >>> import torch
+        >>> steps = [factor * torch.eye(1, dtype=torch.float64) for factor in (0.5, 2.0, 1e-300)]
+        >>> [round(value, 6) for value in ScaledProduct(1).log_norms(steps).log_norm.tolist()]
+        [-0.693147, 0.0, -690.775528]
+        """
+        chosen, absorbed, norms = self._chosen(rows), self._trials(iter(steps)), []
+        while some := list(islice(absorbed, TRIALS_AT_ONCE)):
+            norms.append(self._frobenius(joined(some), chosen))
+        checks.positive_integer("the number of steps", len(norms))
+        return Norm(*(torch.cat(part) for part in zip(*norms, strict=True)))
 
     def log_norm(self, rows: slice | Tensor | None = None) -> Norm:
         """Return the logarithm of the Frobenius norm of M, or of some of its rows.
@@ -180,8 +222,7 @@ class ScaledProduct:
         rows
             Which rows: a slice, or a tensor of indices; all by default.
         """
-        chosen = self._chosen(rows)
-        return self._norm(self._length(self._row_norms[..., chosen]), chosen)
+        return self._frobenius(self._rows, self._chosen(rows))
 
     def log_spectral_norm(self, rows: slice | Tensor | None = None) -> Norm:
         """Return the logarithm of the largest singular value of M, or of some of its rows.
@@ -192,13 +233,14 @@ class ScaledProduct:
             Which rows: a slice, or a tensor of indices; all by default.
         """
         chosen = self._chosen(rows)
-        return self._norm(torch.linalg.matrix_norm(self.matrix[..., chosen, :], ord=2), chosen)
+        largest = torch.linalg.matrix_norm(self.matrix[..., chosen, :], ord=2)
+        return self._norm(largest, self._rows, chosen)
 
     def _chosen(self, rows: slice | Tensor | None) -> slice | Tensor:
         """Return an index of the chosen rows."""
         chosen = slice(None) if rows is None else rows
         try:
-            count = self._row_norms[..., chosen].shape[-1]
+            count = self._rows.norms[..., chosen].shape[-1]
         except (IndexError, TypeError) as error:
             raise ArgumentError(
                 f"rows must be a slice or a tensor of indices below {self.size}, got {rows!r}"
@@ -206,77 +248,111 @@ class ScaledProduct:
         checks.positive_integer("the number of rows", count)
         return chosen
 
-    def _norm(self, norm: Tensor, chosen: slice | Tensor) -> Norm:
-        sketch = self._joint[..., chosen, self.columns : -1].flatten(-2)
-        spread = SAFETY * self._length(sketch).double() / math.sqrt(self.sketches)
-        if not self._ordinary:
-            spread = spread + self._least * self._live[..., chosen].sum(-1).double()
+    def _frobenius(self, rows: RowNorms, chosen: slice | Tensor) -> Norm:
+        return self._norm(stable_norms_of(rows.norms[..., chosen]), rows, chosen)
+
+    def _norm(self, norm: Tensor, rows: RowNorms, chosen: slice | Tensor) -> Norm:
+        sketch = stable_norms_of(rows.errors[..., chosen]).double()
+        underflow = self._least * rows.live[..., chosen].sum(-1).double()
+        spread = SAFETY / math.sqrt(self.sketches) * sketch + underflow
         norm = norm.double()
         rounding = torch.finfo(self.dtype).eps * (math.sqrt(self.size) + 2)
         relative = spread / norm + rounding
-        value = norm.log() + self._exponent.double() * math.log(2)
+        value = norm.log() + rows.exponent.double() * math.log(2)
         error = relative / (1 - relative) + torch.finfo(torch.float64).eps * value.abs()
         error = torch.where(relative < LARGEST_ERROR, error, torch.inf)
         error = error.masked_fill((norm == 0) & (spread == 0), 0.0)
         return Norm(value, error, error <= self.tolerance)
 
-    def _keep(self, joint: Tensor, name: str) -> None:
-        """Measure the rows; if some are far from one in size, find those that are exactly zero."""
-        matrix, widest = joint[..., : self.columns], ORDINARY[self.dtype]
-        row_norms = norms_of(matrix)
-        smallest, largest = torch.stack(row_norms.aminmax()).tolist()
-        ordinary = 1 / widest < smallest and largest < widest
-        if not ordinary:
-            row_norms = stable_norms_of(matrix)
-            if not bool(row_norms.isfinite().all()):
-                raise NonFiniteError(f"{name} holds NaN or an infinity, or overflows")
-            self._live = (joint[..., -1] != 0) | (row_norms > 0)
-        self._joint, self._row_norms, self._ordinary = joint, row_norms, ordinary
+    def _trials(self, steps: Iterator[Tensor | StepOperator]) -> Iterator[RowNorms]:
+        """Absorb some steps at a time; yield the rows after each."""
+        entries = math.prod(self.batch_shape) * self.size**2
+        count = max(1, min(STEPS_PER_TRIAL, TRIAL_ENTRIES // entries))
+        while trial := list(islice(steps, count)):
+            yield self._absorb(trial)
 
-    def _add_noise(self) -> None:
-        """Perturb the sketch, and set the last column to non-zero marks in the rows of M."""
-        if self._ordinary:
-            level, marks = self._level * self._row_norms, self._marks
-        else:
-            factor = self._rescale().clamp(min=1).unsqueeze(-1)
-            level = self._level * self._row_norms + self._least * factor * self._live
-            marks = self._marks * self._live
-        noise = self._normal(*self.batch_shape, self.size, self.sketches).to(self._joint)
-        self._joint[..., self.columns : -1] += noise.mul_(level.unsqueeze(-1))
-        self._joint[..., -1] = marks
+    def _absorb(self, steps: Sequence[Tensor | StepOperator]) -> RowNorms:
+        """Absorb some steps; return the rows after each."""
+        shape = (*self.batch_shape, self.size, self.size)
+        for number, step in enumerate(steps, self.steps + 1):
+            check_step(step, number, shape, self.dtype)
+        drawn = self._normal(len(steps), *self.batch_shape, self.size, self.sketches)
+        noise = drawn.to(self._joint).mul_(self._level).unbind(0)
+        rows = self._absorb_on_trial(steps, noise) if self._ordinary else None
+        if rows is not None:
+            return rows
+        return stacked([self._absorb_one(*pair) for pair in zip(steps, noise, strict=True)])
 
-    def _rescale(self) -> Tensor:
-        """Bring the norm back to about one by a power of two, and return this."""
-        exponent = torch.frexp(self._row_norms.double().amax(-1)).exponent.to(torch.int64)
+    def _absorb_on_trial(
+        self, steps: Sequence[Tensor | StepOperator], noise: Sequence[Tensor]
+    ) -> RowNorms | None:
+        """Absorb some steps; or return None, and absorb none, if a row leaves the range."""
+        joint, start = self._rescaled()
+        sketch, norms, errors = joint[..., self.columns :], [start.norms], []
+        for step, noise_now in zip(steps, noise, strict=True):
+            sketch.addcmul_(noise_now, norms[-1].unsqueeze(-1))
+            joint = step @ joint
+            matrix, sketch = joint[..., : self.columns], joint[..., self.columns :]
+            norms.append(norms_of(matrix))
+            errors.append(norms_of(sketch))
+        over_time = torch.stack(norms[1:])
+        if not self._within_range(over_time):
+            return None
+        live, exponent = (
+            part.expand(len(steps), *part.shape) for part in (start.live, start.exponent)
+        )
+        rows = RowNorms(over_time, torch.stack(errors), live, exponent)
+        self._joint, self._rows = joint, RowNorms(*(part[-1] for part in rows))
+        self.steps += len(steps)
+        return rows
+
+    def _absorb_one(self, step: Tensor | StepOperator, noise: Tensor) -> RowNorms:
+        """Absorb a step, and follow which rows are exactly zero.
+
+        The column of marks is not zero in the rows of M that may be non-zero: so it shows which
+        rows of J M may be.
+        """
+        joint, start = self._rescaled()
+        factor = torch.exp2((self._rows.exponent - start.exponent).to(self.dtype)).clamp(min=1)
+        underflow = self._least / self._level * factor.unsqueeze(-1) * start.live
+        joint[..., self.columns :].addcmul_(noise, (start.norms + underflow).unsqueeze(-1))
+        marks = (self._marks * start.live).unsqueeze(-1)
+        joint = step @ torch.cat((joint, marks), dim=-1)
+        marked = joint[..., -1] != 0
+        self._keep(joint[..., :-1], marked, start.exponent, f"step {self.steps + 1}")
+        self.steps += 1
+        return self._rows
+
+    def _keep(self, joint: Tensor, marked: Tensor, exponent: Tensor, name: str) -> None:
+        """Take `joint` as 2^-exponent (M, E), if it is finite."""
+        norms = stable_norms_of(joint[..., : self.columns])
+        if not bool(norms.isfinite().all()):
+            raise NonFiniteError(f"{name} holds NaN or an infinity, or overflows")
+        errors = stable_norms_of(joint[..., self.columns :])
+        self._joint, self._ordinary = joint, self._within_range(norms)
+        self._rows = RowNorms(norms, errors, marked | (norms > 0), exponent)
+
+    def _within_range(self, norms: Tensor) -> bool:
+        smallest, largest = torch.stack(norms.aminmax()).tolist()
+        widest = ORDINARY[self.dtype]
+        return bool(1 / widest < smallest and largest < widest)
+
+    def _rescaled(self) -> tuple[Tensor, RowNorms]:
+        """Return the product and its rows with a norm of about one, by a power of two."""
+        exponent = torch.frexp(self._rows.norms.double().amax(-1)).exponent.to(torch.int64)
         # A norm that has underflowed takes several steps: the factor itself must not overflow.
         exponent = exponent.clamp(min=math.frexp(self._least)[1])
-        factor = torch.exp2(-exponent.double()).to(self.dtype)
-        self._joint = self._joint * factor[..., None, None]
-        self._row_norms = self._row_norms * factor[..., None]
-        self._exponent = self._exponent + exponent
-        return factor
+        factor = torch.exp2(-exponent.double()).to(self.dtype).unsqueeze(-1)
+        rows = self._rows._replace(
+            norms=self._rows.norms * factor, exponent=self._rows.exponent + exponent
+        )
+        return self._joint * factor.unsqueeze(-1), rows
 
     def _normal(self, *shape: int) -> Tensor:
-        return torch.randn(shape, generator=self._generator, dtype=self.dtype)
-
-    def _length(self, vectors: Tensor) -> Tensor:
-        return norms_of(vectors) if self._ordinary else stable_norms_of(vectors)
+        """Return standard normal numbers; single precision is enough for them, and faster."""
+        return torch.randn(shape, generator=self._generator)
 
     @property
     def _least(self) -> float:
         """The smallest normal number."""
         return torch.finfo(self.dtype).tiny
-
-
-def norms_of(vectors: Tensor) -> Tensor:
-    """Return the 2-norms along the last axis."""
-    norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
-    return norms
-
-
-def stable_norms_of(vectors: Tensor) -> Tensor:
-    """Return the 2-norms along the last axis, where squares may overflow or underflow."""
-    largest = vectors.abs().amax(-1, keepdim=True)
-    scale = largest.masked_fill((largest == 0) | ~largest.isfinite(), 1.0)
-    norms: Tensor = norms_of(vectors / scale) * scale.squeeze(-1)
-    return norms

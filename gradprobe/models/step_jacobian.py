@@ -2,18 +2,18 @@
 
 For one cell, J = D_s + D_a R with D_s and D_a blockwise diagonal (φ's derivatives), so J Q costs
 one product with R and a few pointwise operations, for all columns of Q and all sequences at once.
-Where R has more rows than the state (an LSTM's four gates for two components), they are combined
-first into one (C·N, N) matrix per step and sequence.  In a stack, a layer also feels the new hidden
-state of the layer below it, through D_u U.
+Where R has more rows than the state (an LSTM's four gates for two components) and Q many columns,
+they are combined first into one (C·N, N) matrix per step and sequence.  In a stack, a layer also
+feels the new hidden state of the layer below it, through D_u U.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
+from torch.nn import functional
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,11 +23,10 @@ if TYPE_CHECKING:
     from gradprobe.models.unit_map import UnitMap
 
 
-@dataclass(frozen=True)
-class LayerJacobian:
+class LayerJacobian(NamedTuple):
     """The derivatives of one layer's step.
 
-    Parameters
+    Attributes
     ----------
     by_state
         D_s = ∂φ/∂s, C components from C.
@@ -64,16 +63,7 @@ class LayerJacobian:
     @property
     def hidden_size(self) -> int:
         """N."""
-        return self.by_state.blocks.shape[3]
-
-    @cached_property
-    def _combined(self) -> Tensor | None:
-        """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C·N, N), where it has fewer rows than R."""
-        _, components, terms, size = self.by_recurrent.blocks.shape
-        if terms <= components:
-            return None
-        gates = self.recurrent_matrix.unflatten(0, (terms, size))
-        return torch.einsum("bcgn,gnm->bcnm", self.by_recurrent.blocks, gates).flatten(1, 2)
+        return self.recurrent_matrix.shape[1]
 
     def apply(self, columns: Tensor, below: Tensor | None = None) -> Tensor:
         """Return J Q, plus D_u U P for the columns P of the layer below's new hidden state.
@@ -85,16 +75,15 @@ class LayerJacobian:
         below
             P, shape (..., B, D, k), or None for the first layer.
         """
-        units = self._split(columns)
-        hidden = units[..., 0, :, :]
-        if self._combined is not None:
-            result = self._split(self._combined @ hidden)
+        size = self.hidden_size
+        hidden = columns if size == columns.shape[-2] else columns.narrow(-2, 0, size)
+        if self._combining_pays(columns):
+            result = self._combined() @ hidden
         else:
-            result = self.by_recurrent @ self._split(self.recurrent_matrix @ hidden)
-        self.by_state.add_to(result, units)
+            result = self.by_recurrent @ (self.recurrent_matrix @ hidden)
         if below is not None:
-            self.by_drive.add_to(result, self._split(self.input_matrix @ below))
-        return result.flatten(-3, -2)
+            self.by_drive.add_to(result, self.input_matrix @ below)
+        return self.by_state.add_to(result, columns)
 
     def apply_transposed(self, columns: Tensor) -> Tensor:
         """Return Jᵀ Q.
@@ -104,14 +93,27 @@ class LayerJacobian:
         columns
             Q, shape (..., B, S, k).
         """
-        units = self._split(columns)
-        result = self.by_state.T @ units
-        if self._combined is not None:
-            result[..., 0, :, :] += self._combined.mT @ columns
+        if self._combining_pays(columns):
+            hidden = self._combined().mT @ columns
         else:
-            terms = (self.by_recurrent.T @ units).flatten(-3, -2)
-            result[..., 0, :, :] += self.recurrent_matrix.T @ terms
-        return result.flatten(-3, -2)
+            hidden = self.recurrent_matrix.T @ (self.by_recurrent.T @ columns)
+        rest = self.state_size - self.hidden_size
+        result = functional.pad(hidden, (0, 0, 0, rest)) if rest else hidden
+        return self.by_state.T.add_to(result, columns)
+
+    def _combining_pays(self, columns: Tensor) -> bool:
+        """Whether Σ_g diag(D_a[c, g]) R_g has fewer rows than R, and meets enough columns.
+
+        It costs as much as a product of R with a few columns, and B times the memory of R: not
+        worth it, nor always possible, for the few columns that a matrix-free method applies J to.
+        """
+        batch, components, terms, units, _ = self.by_recurrent.blocks.shape
+        return components < terms and columns.numel() >= batch * self.state_size * units
+
+    def _combined(self) -> Tensor:
+        """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C·N, N)."""
+        batch = self.by_recurrent.blocks.shape[0]
+        return self.by_recurrent @ self.recurrent_matrix.expand(batch, -1, -1)
 
     def apply_transposed_to_inputs(self, columns: Tensor) -> Tensor:
         """Return Uᵀ D_uᵀ Q: what the layer below's new hidden state receives.
@@ -121,19 +123,14 @@ class LayerJacobian:
         columns
             Q, shape (..., B, S, k).
         """
-        terms = (self.by_drive.T @ self._split(columns)).flatten(-3, -2)
-        return self.input_matrix.T @ terms
+        return self.input_matrix.T @ (self.by_drive.T @ columns)
 
     def minus_identity(self) -> LayerJacobian:
         """Return J − I, free of the cancellation that subtracting I from J would bring.
 
         An Euler-type cell has ∂φ/∂s = I + O(ε): here 1 is taken off before ε φ′ R is added.
         """
-        return replace(self, by_state=self.by_state.minus_identity())
-
-    def _split(self, rows: Tensor) -> Tensor:
-        units: Tensor = rows.unflatten(-2, (-1, self.hidden_size))
-        return units
+        return self._replace(by_state=self.by_state.minus_identity())
 
 
 @dataclass(frozen=True)
@@ -177,14 +174,17 @@ class StepJacobian:
 
     def __matmul__(self, columns: Tensor) -> Tensor:
         """Return J Q (or Jᵀ Q) for Q of shape (..., B, S, k)."""
+        if len(self.layers) == 1:
+            [layer] = self.layers
+            return layer.apply_transposed(columns) if self.transposed else layer.apply(columns)
         parts = columns.split(self._sizes, dim=-2)
         results = self._downwards(parts) if self.transposed else self._upwards(parts)
-        return results[0] if len(results) == 1 else torch.cat(results, dim=-2)
+        return torch.cat(results, dim=-2)
 
     def dense(self) -> Tensor:
         """Return the matrix, shape (B, S, S)."""
         batch, size, _ = self.shape
-        like = self.layers[0].by_state.blocks
+        like = self.layers[0].recurrent_matrix
         identity = torch.eye(size, dtype=like.dtype, device=like.device)
         return self @ identity.expand(batch, size, size)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
@@ -11,53 +10,63 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-@dataclass(frozen=True)
-class UnitMap:
-    """A matrix made of diagonal blocks: output i of unit n is Σ_j blocks[i, j, n] · argument j.
+class UnitMap(NamedTuple):
+    """A matrix of I by J diagonal blocks: output i of unit n is Σ_j block[i, j]_n · argument j.
 
-    Parameters
+    Attributes
     ----------
     blocks
-        Shape (B, I, J, N).
-    pairs
-        The (i, j) whose block is not zero throughout; the others are skipped.
+        The diagonals, shape (B, I, J, N, 1).
+    outputs, arguments
+        The i and the j outside which every block is zero.
 
     Examples
     --------
     >>> import torch
     >>> [at_step] = unit_maps(torch.tensor([[[[[3.0, 4.0]], [[0.0, 0.0]]]]]))
-    >>> at_step.pairs
-    ((0, 0),)
-    >>> (at_step @ torch.ones(1, 1, 2, 1)).squeeze(-1).tolist()
-    [[[3.0, 4.0], [0.0, 0.0]]]
+    >>> at_step.outputs, at_step.arguments
+    (range(0, 1), range(0, 1))
+    >>> (at_step @ torch.ones(1, 2, 1)).squeeze(-1).tolist()
+    [[3.0, 4.0, 0.0, 0.0]]
     """
 
     blocks: Tensor
-    pairs: tuple[tuple[int, int], ...]
+    outputs: range
+    arguments: range
 
     @property
     def T(self) -> UnitMap:  # noqa: N802 - as torch and numpy call it
         """The transposed map."""
-        return UnitMap(self.blocks.transpose(1, 2), tuple((j, i) for i, j in self.pairs))
+        return UnitMap(self.blocks.transpose(1, 2), self.arguments, self.outputs)
 
-    def __matmul__(self, arguments: Tensor) -> Tensor:
-        """Map (..., B, J, N, k) to (..., B, I, N, k)."""
-        *leading, _, units, columns = arguments.shape
-        result = arguments.new_zeros(*leading, self.blocks.shape[1], units, columns)
-        return self.add_to(result, arguments)
+    def __matmul__(self, columns: Tensor) -> Tensor:
+        """Map (..., B, J·N, k) to (..., B, I·N, k)."""
+        batch, outputs, arguments, units, _ = self.blocks.shape
+        if outputs == arguments == 1:
+            return columns * self.blocks.view(batch, units, 1)
+        shape = (*columns.shape[:-2], outputs * units, columns.shape[-1])
+        return self.add_to(columns.new_zeros(shape), columns)
 
-    def add_to(self, result: Tensor, arguments: Tensor) -> Tensor:
-        """Add the image of `arguments` to `result` in place, and return it."""
-        for i, j in self.pairs:
-            result[..., i, :, :].addcmul_(self.blocks[:, i, j, :, None], arguments[..., j, :, :])
+    def add_to(self, result: Tensor, columns: Tensor) -> Tensor:
+        """Add the image of `columns` to `result` in place, and return it."""
+        if self.arguments:
+            first, count = self.outputs.start, len(self.outputs)
+            images = self._by_component(result).narrow(-3, first, count)
+            parts, blocks = self._by_component(columns), self.blocks.narrow(1, first, count)
+            for j in self.arguments:
+                images.addcmul_(parts.narrow(-3, j, 1), blocks.select(2, j))
         return result
 
     def minus_identity(self) -> UnitMap:
         """Return the map less the identity; I and J are equal."""
         components = self.blocks.shape[1]
-        identity = torch.eye(components).to(self.blocks)[:, :, None]
-        everywhere = tuple((i, j) for i in range(components) for j in range(components))
-        return replace(self, blocks=self.blocks - identity, pairs=everywhere)
+        identity = torch.eye(components).to(self.blocks)[:, :, None, None]
+        return UnitMap(self.blocks - identity, range(components), range(components))
+
+    def _by_component(self, rows: Tensor) -> Tensor:
+        """Return a view (..., components, N, k) of rows (..., components·N, k)."""
+        view: Tensor = rows.unflatten(-2, (-1, self.blocks.shape[3]))
+        return view
 
 
 def unit_maps(derivatives: Tensor) -> list[UnitMap]:
@@ -69,6 +78,13 @@ def unit_maps(derivatives: Tensor) -> list[UnitMap]:
     >>> len(unit_maps(torch.ones(5, 2, 1, 1, 3)))
     5
     """
-    nonzero = (derivatives != 0).flatten(4).any(-1).flatten(0, 1).any(0)
-    pairs = tuple((int(i), int(j)) for i, j in nonzero.nonzero())
-    return [UnitMap(blocks, pairs) for blocks in derivatives.unbind(0)]
+    nonzero = (derivatives != 0).any(-1).flatten(0, 1).any(0)
+    outputs, arguments = _hull(nonzero.any(1)), _hull(nonzero.any(0))
+    over_time = derivatives.unsqueeze(-1).unbind(0)
+    return [UnitMap(blocks, outputs, arguments) for blocks in over_time]
+
+
+def _hull(wanted: Tensor) -> range:
+    """Return the smallest range that holds every index where `wanted` is true."""
+    indices = wanted.nonzero().flatten().tolist()
+    return range(indices[0], indices[-1] + 1) if indices else range(0)

@@ -87,10 +87,9 @@ class _Unrolled(torch.autograd.Function):
         product = drive.new_empty(initial.shape[0], matrix.shape[0])
         recurrent = unflatten_units(product, cell.recurrent_terms)
         transposed, state = matrix.T, initial
-        for t, drive_now in enumerate(drive.unbind(0)):
-            torch.mm(state[:, 0], transposed, out=product)
-            states[t] = cell.pointwise(state, recurrent, drive_now, unit)
-            state = states[t]
+        for drive_now, new in zip(drive.unbind(0), states.unbind(0), strict=True):
+            torch.mm(state.select(1, 0), transposed, out=product)
+            state = new.copy_(cell.pointwise(state, recurrent, drive_now, unit))
         ctx.cell = cell
         ctx.save_for_backward(initial, matrix, drive, unit, states)
         return states

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
 from gradprobe import frame
-from gradprobe.linalg import ScaledProduct
+from gradprobe.linalg import Norm, ScaledProduct
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import pandas as pd
 
-    from gradprobe.linalg import Norm
     from gradprobe.models import Trajectory
 
 
@@ -82,16 +82,15 @@ def _forwards(
     """Follow ∂h_t/∂h_0 for t = 0 … the longest length."""
     product = _start(trajectory, generator, tolerance)
     rows = trajectory.model.hidden_slice
-    frobenius, spectral = [product.log_norm(rows)], []
-    for t, jacobian in enumerate(trajectory.step_jacobians(lengths[-1]), start=1):
-        product.absorb(jacobian)
-        frobenius.append(product.log_norm(rows))
-        if t in lengths:
-            spectral.append(product.log_spectral_norm(rows))
+    jacobians = trajectory.step_jacobians(lengths[-1])
+    frobenius, spectral = [_over_time([product.log_norm(rows)])], []
+    for length in lengths:
+        frobenius.append(product.log_norms(islice(jacobians, length - product.steps), rows))
+        spectral.append(product.log_spectral_norm(rows))
     return frame.concatenate(
         [
-            _rows(frobenius, range(lengths[-1] + 1), lengths[-1], "log_norm_fro"),
-            _rows(spectral, lengths, lengths, "log_norm_spectral"),
+            _rows(_joined(frobenius), range(lengths[-1] + 1), lengths[-1], "log_norm_fro"),
+            _rows(_over_time(spectral), lengths, lengths, "log_norm_spectral"),
         ],
         matrix="end_to_end",
     )
@@ -103,12 +102,10 @@ def _backwards(
     """Follow (∂h_T/∂h_t)ᵀ for t = T … 0."""
     product = _start(trajectory, generator, tolerance)
     rows = trajectory.model.hidden_slice
-    norms = [product.log_norm(rows)]
-    for jacobian in trajectory.step_jacobians_reversed(length):
-        product.absorb(jacobian.T)
-        norms.append(product.log_norm(rows))
-    table = _rows(norms[::-1], range(length + 1), length, "log_norm_fro")
-    return table.assign(matrix="tail")
+    at_end = _over_time([product.log_norm(rows)])
+    transposed = (jacobian.T for jacobian in trajectory.step_jacobians_reversed(length))
+    norms = _joined([at_end, product.log_norms(transposed, rows)])
+    return _rows(norms, range(length, -1, -1), length, "log_norm_fro").assign(matrix="tail")
 
 
 def _start(trajectory: Trajectory, generator: torch.Generator, tolerance: float) -> ScaledProduct:
@@ -124,18 +121,25 @@ def _start(trajectory: Trajectory, generator: torch.Generator, tolerance: float)
     )
 
 
+def _over_time(norms: Sequence[Norm]) -> Norm:
+    """Return norms of shape (B,) as one of shape (steps, B)."""
+    return Norm(*(torch.stack(part) for part in zip(*norms, strict=True)))
+
+
+def _joined(norms: Sequence[Norm]) -> Norm:
+    """Return norms of shape (steps, B) as one, one after the other."""
+    return Norm(*(torch.cat(part) for part in zip(*norms, strict=True)))
+
+
 def _rows(
-    norms: Sequence[Norm], steps: Sequence[int], length: int | Sequence[int], quantity: str
+    norms: Norm, steps: Sequence[int], length: int | Sequence[int], quantity: str
 ) -> pd.DataFrame:
-    values, errors, resolved = (
-        torch.stack([norm[part] for norm in norms]).cpu().numpy() for part in range(3)
-    )
     return frame.rows(
         length=length if isinstance(length, int) else np.asarray(length)[:, None],
         step=np.asarray(steps)[:, None],
-        sequence=np.arange(values.shape[1]),
+        sequence=np.arange(norms.log_norm.shape[1]),
         quantity=quantity,
-        value=values,
-        error=errors,
-        resolved=resolved,
+        value=norms.log_norm.cpu().numpy(),
+        error=norms.error.cpu().numpy(),
+        resolved=norms.resolved.cpu().numpy(),
     )
