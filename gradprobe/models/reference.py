@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
 from gradprobe import checks
-from gradprobe.models.step_jacobian import StepJacobian
+from gradprobe.models.step_jacobian import LayerJacobian, StepJacobian
 from gradprobe.models.unit_map import unit_maps
 
 if TYPE_CHECKING:
@@ -85,15 +84,16 @@ class Reference:
         activated
             Whether D_a and D_u, the derivatives by what enters through R and U, are.
         """
-        layers = []
-        for layer, reference in zip(jacobian.layers, self._layers, strict=True):
-            if carried:
-                layer = replace(layer, by_state=reference.by_state)  # noqa: PLW2901
-            if activated:
-                layer = replace(  # noqa: PLW2901
-                    layer, by_recurrent=reference.by_recurrent, by_drive=reference.by_drive
-                )
-            layers.append(layer)
+        layers = [
+            LayerJacobian(
+                reference.by_state if carried else layer.by_state,
+                reference.by_recurrent if activated else layer.by_recurrent,
+                reference.by_drive if activated else layer.by_drive,
+                layer.recurrent_matrix,
+                layer.input_matrix,
+            )
+            for layer, reference in zip(jacobian.layers, self._layers, strict=True)
+        ]
         return StepJacobian(layers)
 
 
