@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gradprobe import reports as reports
     from gradprobe import studies as studies
     from gradprobe import tasks as tasks
+    from gradprobe import testing as testing
     from gradprobe.models import adapt as adapt
     from gradprobe.probes import probe as probe
     from gradprobe.studies import load as load
@@ -35,6 +36,7 @@ __all__ = [
     "reports",
     "studies",
     "tasks",
+    "testing",
 ]
 
 __getattr__ = lazy_names(
@@ -47,6 +49,7 @@ __getattr__ = lazy_names(
         "reports": "",
         "studies": "",
         "tasks": "",
+        "testing": "",
         "adapt": "gradprobe.models",
         "load": "gradprobe.studies",
         "probe": "gradprobe.probes",

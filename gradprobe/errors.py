@@ -73,3 +73,13 @@ class StoreError(GradprobeError):
     >>> issubclass(StoreError, GradprobeError)
     True
     """
+
+
+class CellContractError(GradprobeError, AssertionError):
+    """A cell breaks its contract; the message lists every check that it fails, and why.
+
+    Examples
+    --------
+    >>> issubclass(CellContractError, AssertionError)
+    True
+    """

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "studies": {"tasks", "models", "probes", "reports"},
     "reports": {"studies"},
     "own_model": {"models", "probes"},
+    "testing": {"models", "probes"},
 }
 SHARED = {"errors", "checks", "registry", "frame", "_lazy", "_version"}
 WITHOUT_TORCH = [
@@ -68,7 +69,16 @@ def test_torch_is_not_imported_where_it_is_not_needed(module: str) -> None:
 
 
 def test_every_public_name_is_there() -> None:
-    for module in (gp, gp.linalg, gp.models, gp.probes, gp.studies, gp.tasks, gp.reports):
+    for module in (
+        gp,
+        gp.linalg,
+        gp.models,
+        gp.probes,
+        gp.studies,
+        gp.tasks,
+        gp.testing,
+        gp.reports,
+    ):
         for name in module.__all__:
             assert getattr(module, name) is not None
         assert set(dir(module)) >= set(module.__all__)

@@ -1,0 +1,128 @@
+"""What gradprobe's own cell contract asks: one matrix product and one pointwise map.
+
+Each check yields a sentence for each fault that it finds.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradprobe.models import RecurrentModel
+from gradprobe.testing.subject import difference
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from torch import Tensor
+
+    from gradprobe.models import Cell
+    from gradprobe.testing.subject import Subject
+
+ROUNDINGS_OF_A_CONSTRAINT = 1e3
+"""How far R may be from the set that its parametrisation promises, in units of rounding."""
+
+
+@torch.no_grad()
+def parts_have_their_shapes(subject: Subject) -> Iterator[str]:
+    """Hold that R, U, b and θ have the shapes that `components` and the terms tell."""
+    for where, cell in _cells(subject):
+        n, bias = cell.hidden_size, cell.drive_bias()
+        rows = cell.drive_terms * n
+        expected: dict[str, tuple[Tensor, tuple[int, ...]]] = {
+            "recurrent_matrix() must have shape (G·N, N) =": (
+                cell.recurrent_matrix(),
+                (cell.recurrent_terms * n, n),
+            ),
+            "input_matrix() must have shape (K·N, D) =": (
+                cell.input_matrix(),
+                (rows, cell.input_size),
+            ),
+            "unit_parameters() must have shape (P, N) =": (
+                cell.unit_parameters(),
+                (len(cell.unit_parameters()), n),
+            ),
+        }
+        if bias is not None:
+            expected["drive_bias() must have shape (K·N,) ="] = bias, (rows,)
+        for what, (got, shape) in expected.items():
+            if tuple(got.shape) != shape:
+                yield (
+                    f"{where}: {what} {shape}, got {tuple(got.shape)}; components, recurrent_terms "
+                    "and drive_terms say how many values a unit carries and receives"
+                )
+
+
+@torch.no_grad()
+def units_are_pointwise(subject: Subject) -> Iterator[str]:
+    """Hold that unit n of φ depends on unit n of its arguments only."""
+    for where, cell in _cells(subject):
+        arguments = _arguments(cell, subject)
+        expected = cell.pointwise(*arguments)
+        for unit in range(cell.hidden_size):
+            moved = cell.pointwise(*(_changed(argument, unit) for argument in arguments))
+            moved[..., unit] = expected[..., unit]
+            error = difference(moved, expected)
+            if error > subject.rounding:
+                yield (
+                    f"{where}: unit n of pointwise() must depend on unit n of its arguments only, "
+                    f"got a relative difference of {error:.1e} in the others when unit {unit} was "
+                    "changed; what mixes units (a product, a norm, a softmax) belongs to R, or the "
+                    "cell is one for adapt()"
+                )
+                return
+
+
+@torch.no_grad()
+def pointwise_takes_leading_axes(subject: Subject) -> Iterator[str]:
+    """Hold that φ of stacked arguments is the stack of φ."""
+    for where, cell in _cells(subject):
+        state, recurrent, drive, parameters = _arguments(cell, subject)
+        together = cell.pointwise(
+            torch.stack((state, 0.5 * state)),
+            torch.stack((recurrent, 0.5 * recurrent)),
+            torch.stack((drive, 0.5 * drive)),
+            parameters,
+        )
+        first = cell.pointwise(state, recurrent, drive, parameters)
+        second = cell.pointwise(0.5 * state, 0.5 * recurrent, 0.5 * drive, parameters)
+        error = difference(together, torch.stack((first, second)))
+        if error > subject.rounding:
+            yield (
+                f"{where}: pointwise() must treat leading axes alike, got a relative difference of "
+                f"{error:.1e}; take components by [..., c, :] and stack them with dim=-2"
+            )
+
+
+@torch.no_grad()
+def parametrisation_keeps_its_constraint(subject: Subject) -> Iterator[str]:
+    """Hold that `constraint_error` is zero to rounding."""
+    # What is stored of a constrained matrix has been rounded in the dtype of the model.
+    allowed = ROUNDINGS_OF_A_CONSTRAINT * torch.finfo(subject.model.dtype).eps
+    for where, cell in _cells(subject):
+        error = cell.constraint_error()
+        if not error <= allowed:
+            yield (
+                f"{where}: recurrent_matrix() must satisfy its constraint, got constraint_error() "
+                f"= {error:.1e}; look at the parametrisation"
+            )
+
+
+def _cells(subject: Subject) -> Iterator[tuple[str, Cell]]:
+    assert isinstance(subject.working, RecurrentModel)  # noqa: S101 - the table of checks says so
+    for layer, cell in enumerate(subject.working.cells):
+        yield f"layer {layer} ({type(cell).__name__})", cell
+
+
+def _changed(argument: Tensor, unit: int) -> Tensor:
+    changed = argument.clone()
+    changed[..., unit] = argument[..., unit] * 1.5 + 0.25
+    return changed
+
+
+def _arguments(cell: Cell, subject: Subject) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    terms = (cell.components, cell.recurrent_terms, cell.drive_terms)
+    drawn = subject.draw(2, sum(terms), cell.hidden_size)
+    state, recurrent, drive = drawn.split(terms, dim=1)
+    return state, recurrent, drive, cell.unit_parameters().clone()
