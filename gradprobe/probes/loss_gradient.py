@@ -175,10 +175,11 @@ def _cross_entropy(
     readout: nn.Module, targets: Tensor, dtype: torch.dtype
 ) -> Callable[[Tensor], Tensor]:
     """Return the cross-entropy of the last hidden state, for each sequence."""
-    converted = working_copy(readout, dtype)
+    with isolated(targets.device):  # copies that can be differentiated, wherever the call stands
+        converted, classes = working_copy(readout, dtype), targets.clone()
 
     def loss(hidden: Tensor) -> Tensor:
-        return functional.cross_entropy(converted(hidden[-1]), targets, reduction="none")
+        return functional.cross_entropy(converted(hidden[-1]), classes, reduction="none")
 
     return loss
 

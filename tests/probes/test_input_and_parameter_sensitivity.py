@@ -143,8 +143,8 @@ def test_an_input_long_ago_is_a_power_far_out_of_range(factor: float, length: in
 @pytest.mark.parametrize("factor", [0.9, 0.99, 0.999])
 def test_the_curse_of_memory(factor: float) -> None:
     """With x = 1, ∂h_T/∂λ = (1 − λ^T)/(1 − λ)² − T λ^{T−1}/(1 − λ), about memory squared."""
-    lengths = [10, 2000]
-    trajectory = models.trace(scalar_network(factor), torch.ones(2000, 1, 1).double())
+    lengths = [10, 1500]
+    trajectory = models.trace(scalar_network(factor), torch.ones(1500, 1, 1).double())
     table = by_parameter(trajectory, lengths, generator=new_generator())
     memory = 1 / (1 - factor)
     for length in lengths:

@@ -85,12 +85,15 @@ def test_a_shorter_length_has_the_loss_of_its_own_last_step() -> None:
     np.testing.assert_allclose(values, expected, rtol=0, atol=1e-12)
 
 
-def test_cross_entropy_by_name() -> None:
+@pytest.mark.parametrize("inference", [False, True])
+def test_cross_entropy_by_name(inference: bool) -> None:
     model, inputs = build("gru"), draw_inputs()
     torch.manual_seed(0)
     readout = torch.nn.Linear(UNITS, 10)
-    targets = torch.tensor([3, 1, 4])
-    table = measured(models.trace(model, inputs), LENGTH, readout=readout, targets=targets)
+    with torch.inference_mode(inference):
+        targets = torch.tensor([3, 1, 4])
+        table = measured(models.trace(model, inputs), LENGTH, readout=readout, targets=targets)
+    targets = targets.clone()
     double = torch.nn.Linear(UNITS, 10, dtype=torch.float64)
     double.load_state_dict(readout.state_dict())
     expected = autograds(
