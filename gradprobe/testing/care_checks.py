@@ -62,7 +62,8 @@ def state_dict_restores_the_cell(subject: Subject) -> Iterator[str]:
     inputs, state = subject.steps[0], subject.states[0]
     before = first.step(inputs, state)
     for number, tensor in enumerate(first.state_dict().values()):
-        if tensor.is_floating_point():  # in place: these are the parameters and buffers themselves
+        # In place: these are the parameters and buffers themselves.
+        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
             wave = torch.arange(tensor.numel(), dtype=tensor.dtype, device=tensor.device) + number
             tensor.mul_(1 + 0.2 * torch.sin(wave).reshape(tensor.shape))
     moved = first.step(inputs, state)
