@@ -15,6 +15,7 @@ from model_cases import BATCH, CASES, LENGTH, UNITS, build, draw_inputs, draw_st
 from torch import Tensor
 from torch.nn import functional
 
+import gradprobe as gp
 from gradprobe import models
 from gradprobe.errors import ArgumentError, GradprobeError, NonFiniteError
 from gradprobe.models import RecurrentModel, Trajectory
@@ -92,7 +93,8 @@ def test_cross_entropy_by_name(inference: bool) -> None:
     readout = torch.nn.Linear(UNITS, 10)
     with torch.inference_mode(inference):
         targets = torch.tensor([3, 1, 4])
-        table = measured(models.trace(model, inputs), LENGTH, readout=readout, targets=targets)
+        options = {"readout": readout, "targets": targets}
+        table = gp.probe(model, inputs, {"loss_gradient": options})
     targets = targets.clone()
     double = torch.nn.Linear(UNITS, 10, dtype=torch.float64)
     double.load_state_dict(readout.state_dict())
