@@ -161,6 +161,16 @@ class Cell(nn.Module, ABC):
             s_t, shape (..., C, N).
         """
 
+    def gates(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> dict[str, Tensor]:
+        """Return the values of the gates by name, each of shape (..., N); none by default.
+
+        A gate is a factor between 0, closed, and 1, open, that a unit computes at each step.  The
+        arguments are those of `pointwise`.
+        """
+        return {}
+
     @property
     def state_size(self) -> int:
         """S = C·N."""

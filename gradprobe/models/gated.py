@@ -63,6 +63,12 @@ class GatedEuler(Cell):
         gate = torch.sigmoid(recurrent + drive[..., 1:, :])
         return state + self.step_size * gate * update
 
+    def gates(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> dict[str, Tensor]:
+        """Return z, which lets the update in where it is open."""
+        return {"input": torch.sigmoid(recurrent + drive[..., 1:, :]).squeeze(-2)}
+
 
 class GatedAntisymmetric(GatedEuler):
     """The AntisymmetricRNN with gating: A = W − Wᵀ − γI, shared by the gate and the update.

@@ -85,6 +85,13 @@ class Gru(UnconstrainedCell):
         candidate = torch.tanh(drive[..., 2:, :] + reset * inner)
         return candidate + update * (state - candidate)
 
+    def gates(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> dict[str, Tensor]:
+        """Return r, and z, which keeps the old state where it is open."""
+        reset, update = torch.sigmoid(recurrent[..., :2, :] + drive[..., :2, :]).unbind(-2)
+        return {"reset": reset, "update": update}
+
     @property
     def degrees_of_freedom(self) -> int:
         """The biases of r and z, which are only ever added, count once."""

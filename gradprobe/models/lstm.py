@@ -88,6 +88,13 @@ class Lstm(UnconstrainedCell):
         """Return (o ∘ tanh(c_t), c_t)."""
         gates = recurrent + drive
         input_gate, forget_gate, _, output_gate = torch.sigmoid(gates).unbind(-2)
-        candidate = torch.tanh(gates[..., 2, :])
-        memory = forget_gate * state[..., 1, :] + input_gate * candidate
+        candidate = torch.tanh(gates.select(-2, 2))
+        memory = torch.addcmul(forget_gate * state.select(-2, 1), input_gate, candidate)
         return torch.stack((output_gate * torch.tanh(memory), memory), dim=-2)
+
+    def gates(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> dict[str, Tensor]:
+        """Return i, f and o."""
+        input_gate, forget_gate, _, output_gate = torch.sigmoid(recurrent + drive).unbind(-2)
+        return {"input": input_gate, "forget": forget_gate, "output": output_gate}

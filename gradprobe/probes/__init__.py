@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from gradprobe.probes.probing import probe as probe
     from gradprobe.probes.registry import PROBES as PROBES
     from gradprobe.probes.singular_values import singular_values as singular_values
+    from gradprobe.probes.state_statistics import state_statistics as state_statistics
 
 _PLACES = {
     "PROBES": "gradprobe.probes.registry",
@@ -41,6 +42,7 @@ _PLACES = {
     "parameter_sensitivity": "gradprobe.probes.parameter_sensitivity",
     "probe": "gradprobe.probes.probing",
     "singular_values": "gradprobe.probes.singular_values",
+    "state_statistics": "gradprobe.probes.state_statistics",
 }
 
 __all__ = [
@@ -58,6 +60,7 @@ __all__ = [
     "parameter_sensitivity",
     "probe",
     "singular_values",
+    "state_statistics",
 ]
 
 __getattr__ = lazy_names(__name__, _PLACES)

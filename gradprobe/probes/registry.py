@@ -12,5 +12,6 @@ PROBES: dict[str, str] = {
     "logarithmic_norm": "gradprobe.probes.logarithmic_norm:logarithmic_norm",
     "lyapunov_exponents": "gradprobe.probes.lyapunov_exponents:lyapunov_exponents",
     "non_normality": "gradprobe.probes.non_normality:non_normality",
+    "state_statistics": "gradprobe.probes.state_statistics:state_statistics",
 }
 """The function of every probe, as ``"module:function"``."""
