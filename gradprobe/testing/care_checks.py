@@ -78,9 +78,10 @@ def state_dict_restores_the_cell(subject: Subject) -> Iterator[str]:
     try:
         other.load_state_dict(torch.load(stream, weights_only=True))
     except Exception as refusal:
+        reason = str(refusal).partition("\n")[0]
         yield (
-            "the state_dict must load with torch.load(…, weights_only=True), got "
-            f"{type(refusal).__name__}: {refusal}; keep only tensors and plain numbers in it"
+            "the state_dict must load with torch.load(…, weights_only=True); keep only tensors and "
+            f"plain numbers in it; got {type(refusal).__name__}: {reason}"
         )
         return
     error = difference(
