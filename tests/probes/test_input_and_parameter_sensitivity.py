@@ -210,6 +210,33 @@ class FixedBatch(Branching):
         return torch.tanh(self.linear(torch.cat((inputs, state), dim=-1)) + offset)
 
 
+class Complex(nn.Module):
+    """A cell with a complex parameter, its state being real and imaginary parts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.rotation = nn.Parameter(torch.tensor([0.6 + 0.7j, -0.3 + 0.9j]).to(torch.complex128))
+
+    def forward(self, inputs: Tensor, state: Tensor) -> Tensor:
+        value = torch.view_as_complex(state.unflatten(-1, (2, 2)))
+        new = torch.view_as_real(value * self.rotation + inputs).flatten(-2)
+        return torch.tanh(new)
+
+
+def test_a_complex_parameter_counts_by_its_real_and_imaginary_part() -> None:
+    module, inputs = Complex(), draw_inputs()
+    trajectory = models.trace(models.adapt(module, state_size=4), inputs)
+    table = by_parameter(trajectory, [7], generator=new_generator())
+    parts = torch.view_as_real(module.rotation.detach()).clone().requires_grad_()
+    for b in range(BATCH):
+        state = torch.zeros(1, 4, dtype=torch.float64)
+        for now in inputs[:, b : b + 1]:
+            rotation = {"rotation": torch.view_as_complex(parts)}
+            state = torch.func.functional_call(module, rotation, (now, state))
+        expected = rows_of_jacobian(state[0], {"rotation": parts})["rotation"].norm().log()
+        assert value_of(table, sequence=b) == pytest.approx(expected.item(), abs=1e-13)
+
+
 class OneGradientAtATime(torch.autograd.Function):
     """tanh, in a form that torch.vmap refuses."""
 
