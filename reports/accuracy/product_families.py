@@ -116,11 +116,10 @@ def absorbed(steps: Sequence[np.ndarray], **options: object) -> GradedProduct:
 
 def reference(steps: Sequence[np.ndarray], block: int | None = None) -> np.ndarray:
     """Return the log singular values of the product, or of its leading block, exactly rounded."""
-    bits = arbitrary_precision.sufficient_bits(steps)
-    matrix = arbitrary_precision.product(steps, bits)
-    if block is not None:
-        matrix = arbitrary_precision.leading_block(matrix, block)
-    return arbitrary_precision.log_singular_values(matrix, bits)
+    product = arbitrary_precision.ExactProduct(len(steps[0]))
+    for step in steps:
+        product.absorb(step)
+    return product.log_singular_values(slice(block), slice(block)).log_singular_values
 
 
 def sensitivity(
