@@ -98,6 +98,7 @@ def adapt(
     """
     if isinstance(module, RecurrentModel | OpaqueModel):
         return module
+    module = unwrapped(module)
     if not callable(module):
         raise UnsupportedModelError(
             "adapt takes a module or a function (input, state) -> state, got "
@@ -108,7 +109,7 @@ def adapt(
     if isinstance(module, torch_modules.LAYERS) and step is None:
         _refuse_options(plain and not batch_first, module)
         return torch_modules.adapt_layers(module, title)
-    if isinstance(module, torch_modules.CELLS) and plain:
+    if torch_modules.is_plain_cell(module) and plain:
         return torch_modules.adapt_cell(module, title, batch_first)
     module, step = _unbound(module, step)
     return OpaqueModel(
@@ -120,6 +121,24 @@ def adapt(
         name=title,
         batch_first=batch_first,
     )
+
+
+def unwrapped(module: Callable[..., object]) -> Callable[..., object]:
+    """Return the module inside ``torch.compile`` or a wrapper that spreads it over devices.
+
+    They compute what the module does, only faster; a measurement needs neither.
+
+    Examples
+    --------
+    >>> unwrapped(nn.DataParallel(nn.GRUCell(1, 2)))
+    GRUCell(1, 2)
+    """
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        return unwrapped(module.module)
+    if type(module).__name__ == "OptimizedModule" and isinstance(module, nn.Module):
+        inside: Any = module._modules["_orig_mod"]
+        return unwrapped(inside)
+    return module
 
 
 def _name_of(module: Callable[..., object]) -> str:

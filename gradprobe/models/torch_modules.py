@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import torch
 from torch import nn
-from torch.nn.functional import linear
 
 from gradprobe.errors import UnsupportedModelError
 from gradprobe.models.gru import Gru
@@ -32,7 +31,8 @@ def adapt_layers(module: nn.RNNBase, name: str) -> RecurrentModel | OpaqueModel:
     Raises
     ------
     UnsupportedModelError
-        The module is bidirectional, or has dropout and is in training mode.
+        The module is bidirectional, has dropout and is in training mode, or has a forward pass of
+        its own.
 
     Examples
     --------
@@ -40,8 +40,8 @@ def adapt_layers(module: nn.RNNBase, name: str) -> RecurrentModel | OpaqueModel:
     64
     """
     _refuse_what_cannot_be_probed(module)
-    if module.proj_size > 0:
-        return _adapt_projected(module, name)
+    if module.proj_size > 0 or not _weights_are_parameters(module):
+        return _adapt_opaquely(module, name)
     cells = [_adapt_layer(module, layer) for layer in range(module.num_layers)]
     return RecurrentModel(cells, name=name, batch_first=module.batch_first)
 
@@ -60,7 +60,14 @@ def adapt_cell(module: nn.RNNCellBase, name: str, batch_first: bool) -> Recurren
 
 
 def _refuse_what_cannot_be_probed(module: nn.RNNBase) -> None:
-    name = f"torch.nn.{type(module).__name__}"
+    name = type(module).__name__
+    if not steps_are_torchs(module):
+        raise UnsupportedModelError(
+            f"{name} has a forward pass of its own, so that its steps need not be those of the "
+            "torch.nn module that it is made from; pass step=, a function (module, input, state) "
+            "-> state for one step, and state_size="
+        )
+    name = f"torch.nn.{name}"
     if module.bidirectional:
         raise UnsupportedModelError(
             f"a bidirectional {name} cannot be probed forward in time: its outputs at step t "
@@ -103,29 +110,67 @@ def _new_cell(module: nn.RNNBase | nn.RNNCellBase, input_size: int) -> Vanilla |
     return Vanilla(input_size, module.hidden_size, nonlinearity=nonlinearity, **options)
 
 
-def _adapt_projected(module: nn.RNNBase, name: str) -> OpaqueModel:
-    """Return an LSTM whose hidden state is a projection of o ∘ tanh(c): two products in a step."""
-    sizes = [(module.proj_size, module.hidden_size)] * module.num_layers
+def steps_are_torchs(module: nn.RNNBase | nn.RNNCellBase) -> bool:
+    """Return whether the forward pass is that of torch.nn, and not one that was put in its place.
+
+    Examples
+    --------
+    >>> class Halved(nn.GRUCell):
+    ...     def forward(self, input, hx=None):
+    ...         return super().forward(input, hx) / 2
+    >>> steps_are_torchs(nn.GRUCell(1, 2)), steps_are_torchs(Halved(1, 2))
+    (True, False)
+    """
+    kinds = (*LAYERS, *CELLS)
+    kind = next(kind for kind in type(module).__mro__ if kind in kinds)
+    return type(module).forward is kind.forward and "forward" not in vars(module)
+
+
+def is_plain_cell(module: object) -> TypeGuard[nn.RNNCellBase]:
+    """Return whether this is a cell of torch.nn with nothing of its own.
+
+    Examples
+    --------
+    >>> is_plain_cell(nn.LSTMCell(1, 2))
+    True
+    """
+    return (
+        isinstance(module, CELLS) and steps_are_torchs(module) and _weights_are_parameters(module)
+    )
+
+
+def _weights_are_parameters(module: nn.RNNBase | nn.RNNCellBase) -> bool:
+    """Return False if a weight is computed, by a parametrisation, normalisation or pruning."""
+    own = set(module._parameters)
+    if isinstance(module, nn.RNNBase):
+        return own.issuperset(module._flat_weights_names)
+    names = {"weight_ih", "weight_hh"} | ({"bias_ih", "bias_hh"} if module.bias else set())
+    return own >= names
+
+
+def _adapt_opaquely(module: nn.RNNBase, name: str) -> OpaqueModel:
+    """Return a module of torch.nn that is differentiated automatically, as it is called."""
+    hidden = module.proj_size or module.hidden_size
+    lstm = isinstance(module, nn.LSTM)
+    sizes = [(hidden, module.hidden_size) if lstm else hidden] * module.num_layers
     return OpaqueModel(
         module,
         StateStructure.of(sizes),
-        step=_projected_step,
-        hidden=2 * (module.num_layers - 1),
+        step=_step_of_layers,
+        hidden=(2 if lstm else 1) * (module.num_layers - 1),
         name=name,
         batch_first=module.batch_first,
     )
 
 
-def _projected_step(
-    module: nn.LSTM, inputs: Tensor, state: list[tuple[Tensor, Tensor]]
-) -> list[tuple[Tensor, Tensor]]:
-    new = []
-    for layer, (hidden, previous) in enumerate(state):
-        weight_ih, weight_hh, *biases, projection = module.all_weights[layer]
-        bias_ih, bias_hh = biases or (None, None)
-        gates = linear(inputs, weight_ih, bias_ih) + linear(hidden, weight_hh, bias_hh)
-        i, f, g, o = gates.chunk(4, dim=-1)
-        memory = f.sigmoid() * previous + i.sigmoid() * g.tanh()
-        inputs = linear(o.sigmoid() * memory.tanh(), projection)
-        new.append((inputs, memory))
-    return new
+def _step_of_layers(
+    module: nn.RNNBase, inputs: Tensor, state: list[Tensor] | list[tuple[Tensor, Tensor]]
+) -> list[Tensor] | list[tuple[Tensor, ...]]:
+    """Run one step by the module's own forward pass, which takes parts of (layers, B, N)."""
+    sequence = inputs[:, None] if module.batch_first else inputs[None]
+    if isinstance(module, nn.LSTM):
+        hidden, memory = (torch.stack(part) for part in zip(*state, strict=True))
+        _, new = module(sequence, (hidden, memory))
+        return list(zip(*new, strict=True))
+    _, new = module(sequence, torch.stack(cast("list[Tensor]", state)))
+    return list(new)

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import nn
 
-from gradprobe.errors import ArgumentError
+from gradprobe.errors import ArgumentError, UnsupportedModelError
+from gradprobe.models.opaque.nesting import leaves_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from torch import Tensor
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -41,16 +44,30 @@ def working_copy(module: Module, dtype: torch.dtype) -> Module:
     require_support(dtype, next((p.device for p in module.parameters()), torch.device("cpu")))
     # A deep copy refuses tensors that are results of a computation, such as a normalised weight.
     results = {
-        id(value): value.detach().clone().to(dtype)
-        for part in module.modules()
-        for value in vars(part).values()
-        if isinstance(value, torch.Tensor) and not value.is_leaf
+        id(tensor): tensor.detach().clone() for tensor in _tensors_of(module) if not tensor.is_leaf
     }
-    twin = copy.deepcopy(module, results)
+    try:
+        twin = copy.deepcopy(module, results)
+    except Exception as error:
+        raise UnsupportedModelError(
+            f"{type(module).__name__} cannot be copied, so that measuring could leave traces in "
+            f"it ({type(error).__name__}: {error}); keep locks, files and connections out of it"
+        ) from error
     for part in twin.modules():
         for hooks in HOOKS:
             getattr(part, hooks).clear()
+    for parameter in twin.parameters():
+        parameter.detach_()  # a scripted module's copy is linked to the module itself
     return converted(twin, dtype).requires_grad_(False)
+
+
+def _tensors_of(module: nn.Module) -> Iterator[Tensor]:
+    """Yield parameters, buffers, and the tensors that attributes hold besides."""
+    yield from module.parameters()
+    yield from module.buffers()
+    for part in module.modules():
+        for value in vars(part).values():
+            yield from (leaf for leaf in leaves_of(value) if isinstance(leaf, torch.Tensor))
 
 
 def converted(module: Module, dtype: torch.dtype) -> Module:
@@ -64,7 +81,7 @@ def converted(module: Module, dtype: torch.dtype) -> Module:
     >>> converted(module, torch.float64).weight.dtype
     torch.complex128
     """
-    for tensor in (*module.parameters(), *module.buffers()):
+    for tensor in _tensors_of(module):
         if tensor.is_complex():
             tensor.data = tensor.data.to(torch.promote_types(dtype, torch.complex32))
         elif tensor.is_floating_point():

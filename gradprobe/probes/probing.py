@@ -11,6 +11,7 @@ import torch
 from gradprobe import checks, frame
 from gradprobe.errors import ArgumentError
 from gradprobe.models import OpaqueModel, RecurrentModel, adapt, trace
+from gradprobe.models.adapters import unwrapped
 from gradprobe.models.working_copy import isolated
 from gradprobe.probes.registry import PROBES
 from gradprobe.registry import check_name, look_up
@@ -109,6 +110,7 @@ def _adapted(
     model: Callable[..., object], inputs: Tensor, state: object
 ) -> RecurrentModel | OpaqueModel:
     """Adapt a module; the initial state, or else the first inputs, tell what its state is."""
+    model = unwrapped(model)
     if isinstance(model, RecurrentModel | OpaqueModel | torch.nn.RNNBase | torch.nn.RNNCellBase):
         return adapt(model)
     first = inputs[0] if isinstance(inputs, torch.Tensor) and inputs.ndim > 0 else None

@@ -11,6 +11,7 @@ from torch import nn
 
 from gradprobe.errors import ArgumentError
 from gradprobe.models import Cell, OpaqueModel, RecurrentModel, adapt
+from gradprobe.models.adapters import unwrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -178,6 +179,7 @@ def _adapted(
 ) -> RecurrentModel | OpaqueModel:
     if isinstance(cell, Cell):
         return RecurrentModel([cell], name=type(cell).__name__)
+    cell = unwrapped(cell)
     if isinstance(cell, RecurrentModel | OpaqueModel | nn.RNNBase | nn.RNNCellBase):
         return adapt(cell, **options)
     first = inputs[0] if isinstance(inputs, torch.Tensor) and inputs.ndim > 0 else None

@@ -1,0 +1,196 @@
+"""Cells that resist: computed weights, forward passes of their own, hidden state, odd wrappings."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
+from torch.nn.utils import parametrizations, prune
+
+import gradprobe as gp
+from gradprobe import models
+from gradprobe.errors import UnsupportedModelError
+from gradprobe.probes.dense_reference import end_to_end_jacobian
+
+LENGTH, BATCH, FEATURES, UNITS = 6, 3, 2, 4
+
+
+class Plain(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.W = nn.Parameter(torch.randn(UNITS, UNITS, generator=generator) / 2)
+        self.U = nn.Parameter(torch.randn(UNITS, FEATURES, generator=generator))
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        return torch.tanh(linear(x, self.U) + linear(h, self.W))
+
+
+def draw_inputs() -> Tensor:
+    return torch.randn(LENGTH, BATCH, FEATURES, generator=torch.Generator().manual_seed(1))
+
+
+def end_to_end(path: models.Trajectory) -> Tensor:
+    size = path.model.state_size
+    product = torch.eye(size, dtype=path.model.dtype).expand(path.batch, -1, -1)
+    for jacobian in path.step_jacobians():
+        product = jacobian @ product
+    return product
+
+
+# ---- modules of torch.nn whose weights are computed, or which are not what they inherit from
+
+COMPUTED: dict[str, Callable[[nn.Module, str], nn.Module]] = {
+    "weight-norm": parametrizations.weight_norm,
+    "weight-norm-by-hooks": nn.utils.weight_norm,
+    "spectral-norm": parametrizations.spectral_norm,
+    "spectral-norm-by-hooks": nn.utils.spectral_norm,
+    "pruned": lambda module, name: prune.l1_unstructured(module, name, amount=0.5),
+}
+
+
+@pytest.mark.filterwarnings("ignore:`torch.nn.utils.weight_norm` is deprecated:FutureWarning")
+@pytest.mark.parametrize("computed", COMPUTED)
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (nn.RNN, {"nonlinearity": "relu"}),
+        (nn.LSTM, {"num_layers": 2, "batch_first": True}),
+        (nn.LSTM, {"proj_size": 2}),
+        (nn.GRU, {"bias": False}),
+    ],
+    ids=["RNN", "LSTM", "LSTM-projected", "GRU"],
+)
+def test_a_layer_whose_weight_is_computed_is_run_by_its_own_forward_pass(
+    kind: type[nn.RNNBase], options: dict[str, Any], computed: str
+) -> None:
+    torch.manual_seed(0)
+    module: Any = kind(FEATURES, UNITS, **options).double().eval()  # type: ignore[arg-type]
+    COMPUTED[computed](module, "weight_hh_l0")
+    inputs = draw_inputs().double()
+    laid_out = inputs.transpose(0, 1) if module.batch_first else inputs
+    model = models.adapt(module)
+    assert {id(p) for p in model.parameters()} == {id(p) for p in module.parameters()}
+    torch.testing.assert_close(model(laid_out)[0], module(laid_out)[0], rtol=1e-13, atol=1e-14)
+    path = models.trace(model, laid_out)
+    assert path.model.jacobian_method == "autograd_chunked"
+    # ∂h_T/∂h_0 of torch's own pass over the whole sequence, by the module as it was given.
+    start = torch.zeros(module.num_layers, 1, module.proj_size or UNITS).double()
+
+    def last_hidden(initial: Tensor) -> Tensor:
+        state = (initial, torch.zeros(module.num_layers, 1, UNITS).double())
+        one = laid_out[:1] if module.batch_first else laid_out[:, :1]
+        output = module(one, state if kind is nn.LSTM else initial)[0]
+        result: Tensor = output[0, -1] if module.batch_first else output[-1, 0]
+        return result
+
+    reference = torch.autograd.functional.jacobian(last_hidden, start)[:, -1, 0]
+    block = path.model.hidden_slice
+    torch.testing.assert_close(end_to_end(path)[0, block, block], reference, rtol=1e-10, atol=1e-13)
+
+
+@pytest.mark.parametrize("kind", [nn.RNNCell, nn.LSTMCell, nn.GRUCell])
+def test_a_cell_whose_weight_is_computed_is_run_by_its_own_forward_pass(kind: Any) -> None:
+    torch.manual_seed(0)
+    cell = kind(FEATURES, UNITS)
+    prune.random_unstructured(cell, "weight_hh", amount=0.5)
+    gp.testing.check_cell(cell)
+
+
+class HalvedCell(nn.GRUCell):
+    def forward(self, x: Tensor, hx: Tensor | None = None) -> Tensor:
+        return 0.5 * super().forward(x, hx)
+
+
+class HalvedLayer(nn.GRU):
+    def forward(self, x: Tensor, hx: Any = None) -> Any:  # type: ignore[override]
+        output, final = super().forward(x, hx)
+        return output, 0.5 * final
+
+
+def test_a_subclass_of_a_cell_of_torch_is_what_its_own_forward_pass_makes_it() -> None:
+    torch.manual_seed(0)
+    cell, state = HalvedCell(FEATURES, UNITS), torch.zeros(BATCH, UNITS)
+    final = models.adapt(cell)(draw_inputs())[1]
+    for now in draw_inputs():
+        state = cell(now, state)
+    torch.testing.assert_close(final, state)
+
+
+def test_a_subclass_of_a_layer_of_torch_with_a_pass_of_its_own_is_refused() -> None:
+    layer = HalvedLayer(FEATURES, UNITS)
+    with pytest.raises(UnsupportedModelError, match="HalvedLayer has a forward pass of its own"):
+        models.adapt(layer)
+    step = models.adapt(layer, step=lambda m, x, h: m(x[None], h[None])[1][0], state_size=UNITS)
+    with torch.no_grad():
+        expected = 0.5 * nn.GRU.forward(layer, draw_inputs()[:1])[1][0]
+        torch.testing.assert_close(step(draw_inputs()[:1])[1], expected)
+
+
+# ---- what a module holds besides parameters and buffers, and how it is wrapped
+
+
+class HoldsTensors(Plain):
+    """Constants in attributes, in lists and dicts, that `module.to(dtype)` passes over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.turn = torch.linalg.matrix_exp(torch.tensor([[0.0, 1.0], [-1.0, 0.0]]))
+        self.scales = [0.5 * torch.ones(UNITS), {"second": torch.linspace(0.5, 1, UNITS)}]
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        turned = torch.block_diag(self.turn, self.turn) @ h[..., None]
+        first, second = self.scales[0], self.scales[1]["second"]  # type: ignore[index]
+        return super().forward(x, turned[..., 0] * first * second)
+
+
+def test_tensors_in_attributes_are_converted_too() -> None:
+    cell = HoldsTensors()
+    path = models.trace(models.adapt(cell, state_size=UNITS), draw_inputs())
+    assert path.model.dtype == torch.float64
+    reference = end_to_end_jacobian(path.model, draw_inputs())
+    torch.testing.assert_close(end_to_end(path), reference, rtol=1e-12, atol=1e-15)
+    assert cell.turn.dtype == torch.float32
+    gp.testing.check_cell(cell, draw_inputs(), state_size=UNITS)
+
+
+WRAPPINGS: dict[str, Callable[[Plain], Callable[..., Any]]] = {
+    "scripted": torch.jit.script,
+    "traced": lambda cell: torch.jit.trace(cell, (torch.zeros(1, FEATURES), torch.zeros(1, UNITS))),
+    "compiled": lambda cell: torch.compile(cell, backend="eager"),
+    "data-parallel": nn.DataParallel,
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated:DeprecationWarning")
+@pytest.mark.parametrize("wrapping", WRAPPINGS)
+def test_a_wrapped_module_is_measured_as_the_module_is(wrapping: str) -> None:
+    cell = Plain()
+    wrapped = WRAPPINGS[wrapping](cell)
+    state = torch.full((BATCH, UNITS), 0.1)
+    probes = ["singular_values"]
+    ours = gp.probe(wrapped, draw_inputs(), probes, state=state)
+    theirs = gp.probe(cell, draw_inputs(), probes, state=state)
+    assert set(ours["dtype"]) == {"float64"}
+    assert (ours["value"] - theirs["value"]).abs().max() < 1e-9
+    gp.testing.check_cell(wrapped, draw_inputs(), state)
+    assert all(p.requires_grad and p.dtype == torch.float32 for p in cell.parameters())
+
+
+def test_a_compiled_layer_of_torch_keeps_its_fast_path() -> None:
+    layer = torch.compile(nn.GRU(FEATURES, UNITS), backend="eager")
+    table = gp.probe(layer, draw_inputs(), state=torch.full((1, BATCH, UNITS), 0.1))
+    assert set(table["method"]) == {"pointwise"}
+    assert set(table["model"]) == {"torch.nn.GRU"}
+
+
+def test_a_module_that_cannot_be_copied_is_refused_with_the_reason() -> None:
+    cell = Plain()
+    cell.lock = threading.Lock()  # type: ignore[assignment]
+    with pytest.raises(UnsupportedModelError, match=r"cannot be copied, .*lock.*keep locks, files"):
+        gp.probe(cell, draw_inputs(), state=torch.zeros(BATCH, UNITS))
