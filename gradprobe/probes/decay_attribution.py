@@ -67,8 +67,10 @@ def decay_attribution(
     their Shapley values.
 
     This is one choice among several.  Another reference, another vector than v₁ (the Frobenius norm
-    takes all), or norms other than the Euclidean one split the same growth otherwise; and v₁ is
-    chosen in view of all T steps, so that a single step may grow although M_T vanishes.
+    takes all), or norms other than the Euclidean one split the same growth otherwise.  v₁ is chosen
+    in view of all T steps, so that a single step may grow although M_T vanishes.  And the reference
+    acts at each step on where the trajectory has turned w to, so its sum is not the growth that the
+    product of the J° alone would have.
 
     Parameters
     ----------
@@ -99,6 +101,12 @@ def decay_attribution(
     ------
     UnsupportedModelError
         The model is not made of cells, so that φ and R cannot be told apart.
+
+    Notes
+    -----
+    Costs three matrix products S × S for each step: M_T and two perturbed copies are formed to find
+    v₁ and how well it is determined.  Where the largest singular values coincide v₁ is any vector
+    of their space; steps that depend on which are not resolved, their sum is.
 
     References
     ----------

@@ -68,9 +68,9 @@ def parameter_sensitivity(
 
     Notes
     -----
-    Costs, for each T and sequence, about as much as ‖∂h_T/∂h_t‖ for every t, twice over.  Memory
-    grows with N times the number of parameters up to a limit, beyond which the units of h_T are
-    taken in turn.
+    Costs, for each T and sequence, a few times as much as ‖∂h_T/∂h_t‖ for every t.  Memory grows
+    with N times the number of parameters up to a limit, beyond which the units of h_T are taken in
+    turn: in the end one reverse pass for each unit, as exactness demands.
 
     References
     ----------
