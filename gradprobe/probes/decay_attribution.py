@@ -111,7 +111,7 @@ def decay_attribution(
     References
     ----------
     Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
-    equations 6 and 7 (the two factors of a step); Shapley, "A value for n-person games", 1953.
+    equations 5 and 6 (the two factors of a step); Shapley, "A value for n-person games", 1953.
 
     Examples
     --------

@@ -63,7 +63,8 @@ def input_sensitivity(
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 3.
+    Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
+    equations 4 and 5, with x_t in place of the parameters.
 
     Examples
     --------

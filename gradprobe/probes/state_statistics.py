@@ -64,6 +64,8 @@ def state_statistics(
     Returns
     -------
     pandas.DataFrame
+        The matrix is missing, and length is the longest T.
+
         For each step t = 0 … T, for every model: ``log_norm``, the natural logarithm of the
         Euclidean norm (−inf for zero) of h_t, block ``hidden``, and of s_t, block ``state``.
 
@@ -79,7 +81,7 @@ def state_statistics(
     ----------
     Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks",
     AISTATS 2010, section 3 (saturation); Karpathy, Johnson, Fei-Fei, "Visualizing and Understanding
-    Recurrent Networks", ICLR 2016 workshop, section 4.3 (gates).
+    Recurrent Networks", ICLR 2016 workshop, section 4.2 (gates).
 
     Examples
     --------
