@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 MANTISSA_BITS = 53  # of a float64
 BITS_OF_LOGARITHMS = 100
+PRIME = 2**61 - 1
 
 FIRST_BITS = 1000
 """The precision of the first attempt at the eigenvalues, which is doubled as long as needed."""
@@ -145,7 +146,7 @@ class ExactProduct:
         """
         matrix = self._integers(rows, columns)
         count = min(matrix.nrows(), matrix.ncols())
-        rank, bits = matrix.rank(), FIRST_BITS
+        rank, bits = rank_of(matrix), FIRST_BITS
         spectrum = spectrum_at(matrix, self._exponent, bits, rank)
         while np.isinf(spectrum.error).any() and spectrum_seconds(count, 2 * bits) <= seconds:
             bits *= 2
@@ -174,6 +175,19 @@ def integer_matrix(step: np.ndarray) -> tuple[flint.fmpz_mat, int]:
     pairs = zip(mantissas.tolist(), shifts.tolist(), strict=True)
     integers = [[m << s for m, s in zip(*pair, strict=True)] for pair in pairs]
     return flint.fmpz_mat(integers), lowest - MANTISSA_BITS if mantissas.any() else 0
+
+
+def rank_of(matrix: flint.fmpz_mat) -> int:
+    """Return the rank of a matrix of integers.
+
+    Examples
+    --------
+    >>> rank_of(flint.fmpz_mat([[1, 2], [3, 6]]))
+    1
+    """
+    full = min(matrix.nrows(), matrix.ncols())
+    # Modulo a prime the rank can only be lower, so that full rank shows there: much faster.
+    return full if flint.nmod_mat(matrix, PRIME).rank() == full else int(matrix.rank())
 
 
 def spectrum_at(matrix: flint.fmpz_mat, exponent: int, bits: int, rank: int) -> ExactSpectrum:
