@@ -15,6 +15,7 @@ import pytest
 import gradprobe
 from gradprobe import studies
 from gradprobe.models.registry import MODELS
+from gradprobe.probes.probing import DEFAULT_PROBES
 from gradprobe.probes.registry import PROBES
 from gradprobe.tasks.registry import TASKS
 
@@ -106,7 +107,7 @@ def test_a_run_ends_with_the_path_of_a_report(
     assert sum(line.startswith("begun: ") for line in lines) == 4
     assert lines[-1].startswith("[4/4] finished: ")
     table = studies.load(folder / "results/quick")
-    assert set(table["probe"]) == set(PROBES)
+    assert set(table["probe"]) == set(DEFAULT_PROBES)
     assert sorted(set(table["model"])) == ["AntisymmetricRNN", "GRU"]
 
 

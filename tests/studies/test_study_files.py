@@ -117,7 +117,7 @@ CASES = {
     "unknown probe": (
         "gradient_norm",
         "gradient_norms",
-        "probes.gradient_norms: unknown probe 'gradient_norms'; the probes are: eigenvalue_real",
+        "probes.gradient_norms: unknown probe 'gradient_norms'; the probes are: ",
     ),
     "unknown task": (
         "noise_padded_digits",
