@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, TypeGuard, cast
 
 import torch
@@ -170,7 +171,9 @@ def _step_of_layers(
     sequence = inputs[:, None] if module.batch_first else inputs[None]
     if isinstance(module, nn.LSTM):
         hidden, memory = (torch.stack(part) for part in zip(*state, strict=True))
-        _, new = module(sequence, (hidden, memory))
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="LSTM with projections is not supported")
+            _, new = module(sequence, (hidden, memory))
         return list(zip(*new, strict=True))
     _, new = module(sequence, torch.stack(cast("list[Tensor]", state)))
     return list(new)

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
+from torch.nn.parameter import is_lazy
 
 from gradprobe import checks
-from gradprobe.errors import ArgumentError, NonFiniteError
+from gradprobe.errors import ArgumentError, NonFiniteError, UnsupportedModelError
 from gradprobe.models.working_copy import isolated
 
 if TYPE_CHECKING:
@@ -100,7 +101,21 @@ class Trajectory:
         """Return s_start … s_end, where a checkpoint is kept of s_start."""
         first = self.checkpoints[start // self.steps_per_chunk]
         with isolated(self.model.device):
-            return torch.cat((first[None], self.model.unroll(self.inputs[start:end], first)))
+            states = torch.cat((first[None], self.model.unroll(self.inputs[start:end], first)))
+        if end % self.steps_per_chunk == 0 or end == self.length:
+            self._check_repeated(states[-1], end)
+        return states
+
+    def _check_repeated(self, state: Tensor, t: int) -> None:
+        """See that a path is the same when it is gone again, or raise an error."""
+        before = self.checkpoints[-(-t // self.steps_per_chunk)]
+        tolerance = torch.finfo(state.dtype).eps ** 0.5
+        if not torch.allclose(state, before, rtol=tolerance, atol=tolerance):
+            raise UnsupportedModelError(
+                f"{self.model.name!r} reached another state at t = {t} when it was run along the "
+                "same inputs again: it keeps a state of its own besides the one that it is given, "
+                "such as a counter or running means (call eval() first), or draws random numbers"
+            )
 
     def _linearise(self, states: Tensor, start: int) -> Sequence[LinearStep]:
         """Return the step Jacobians along s_start, s_{start+1}, …."""
@@ -147,6 +162,7 @@ def trace(
     torch.float64
     """
     for name, parameter in model.named_parameters():
+        _check_loaded(name, parameter, model)
         checks.finite(f"parameter {name} of model {model.name!r}", parameter)
     with isolated(model.device):
         working = model.working_copy(model.dtype if dtype is None else dtype)
@@ -155,6 +171,15 @@ def trace(
         checks.finite("state", initial)
         chunk = min(working.steps_per_chunk(initial.shape[0]), LONGEST_CHUNK)
         return Trajectory(working, inputs, _checkpoints(working, inputs, initial, chunk), chunk)
+
+
+def _check_loaded(name: str, parameter: Tensor, model: Dynamics) -> None:
+    if is_lazy(parameter) or parameter.is_meta:
+        reason = "has no shape yet: call the module once" if is_lazy(parameter) else "is on meta"
+        raise ArgumentError(
+            f"parameters must hold numbers, but {name} of model {model.name!r} {reason}; load or "
+            "initialise its parameters on a device first"
+        )
 
 
 def _checkpoints(model: Dynamics, inputs: Tensor, initial: Tensor, chunk: int) -> list[Tensor]:

@@ -14,7 +14,7 @@ from torch.nn.utils import parametrizations, prune
 
 import gradprobe as gp
 from gradprobe import models
-from gradprobe.errors import UnsupportedModelError
+from gradprobe.errors import ArgumentError, UnsupportedModelError
 from gradprobe.probes.dense_reference import end_to_end_jacobian
 
 LENGTH, BATCH, FEATURES, UNITS = 6, 3, 2, 4
@@ -193,4 +193,114 @@ def test_a_module_that_cannot_be_copied_is_refused_with_the_reason() -> None:
     cell = Plain()
     cell.lock = threading.Lock()  # type: ignore[assignment]
     with pytest.raises(UnsupportedModelError, match=r"cannot be copied, .*lock.*keep locks, files"):
+        gp.probe(cell, draw_inputs(), state=torch.zeros(BATCH, UNITS))
+
+
+# ---- what is no function of its input and state, or has no Jacobian for each sequence
+
+
+class CountsSteps(Plain):
+    calls = 0
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        self.calls += 1
+        return super().forward(x, h) * (1.0 if self.calls < 5 else 0.5)
+
+
+class NoisyFarFromZero(Plain):
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        new = super().forward(x, h)
+        return new + torch.rand_like(h) if h.abs().sum() > 0 else new
+
+
+class ActsOnOthersFarFromZero(Plain):
+    """At h_0 = 0 the derivative by the others is zero, and nothing is seen in the first step."""
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        return super().forward(x, h) + h * h.mean(0)
+
+
+class LaterOnEarlier(Plain):
+    """The first sequence depends on none of the others."""
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        return super().forward(x, h.cumsum(0))
+
+
+class TakesTheBatchForLayers(nn.Module):
+    """Called with (B, D) and (B, N), a GRU of B layers sees one sequence of B steps."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(FEATURES, UNITS, num_layers=BATCH)
+
+    def forward(self, x: Tensor, h: Tensor) -> Any:
+        return self.gru(x, h)
+
+
+class SoftmaxOverTheBatch(Plain):
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        return torch.softmax(super().forward(x, h) + h.sum(0), dim=-1)
+
+
+NO_FUNCTIONS: dict[str, tuple[type[nn.Module], str]] = {
+    "counts-steps": (CountsSteps, "reached another state at t = 6 .* a counter or running means"),
+    "noisy-far-from-zero": (NoisyFarFromZero, "(different states|reached another state)"),
+    "acts-on-others-far-from-zero": (ActsOnOthersFarFromZero, "act on one another"),
+    "later-on-earlier": (LaterOnEarlier, "act on one another"),
+    "batch-for-layers": (TakesTheBatchForLayers, "or the first axis of what it takes is not the b"),
+    "softmax-over-the-batch": (SoftmaxOverTheBatch, "act on one another"),
+}
+
+
+@pytest.mark.parametrize("case", NO_FUNCTIONS)
+def test_what_is_no_step_is_refused_even_if_its_first_step_looks_well(case: str) -> None:
+    kind, reason = NO_FUNCTIONS[case]
+    torch.manual_seed(0)
+    with pytest.raises(UnsupportedModelError, match=reason):
+        gp.probe(kind(), draw_inputs(), state=torch.zeros(BATCH, UNITS))
+
+
+def test_power_iterations_in_training_mode_are_refused() -> None:
+    torch.manual_seed(0)
+    cell = Plain()
+    nn.utils.spectral_norm(cell, "W")
+    with pytest.raises(UnsupportedModelError, match=r"running means \(call eval\(\) first\)"):
+        gp.probe(cell, draw_inputs(), state=torch.zeros(BATCH, UNITS))
+    gp.testing.check_cell(cell.eval(), draw_inputs(), state_size=UNITS)
+
+
+def test_an_operation_without_a_derivative_is_refused() -> None:
+    library = torch.library.Library("gradprobe_test", "DEF")
+    library.define("halve(Tensor x) -> Tensor")
+    library.impl("halve", lambda x: 0.5 * x, "CPU")
+
+    def step(x: Tensor, h: Tensor) -> Tensor:
+        halved: Tensor = torch.ops.gradprobe_test.halve(h)
+        return halved + x.sum(-1, keepdim=True)
+
+    with pytest.raises(UnsupportedModelError, match="gradprobe_test::halve"):
+        gp.probe(step, draw_inputs(), state=torch.zeros(BATCH, UNITS))
+
+
+class Lazy(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.LazyLinear(UNITS)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        result: Tensor = self.linear(torch.cat((x, h), dim=-1))
+        return torch.tanh(result)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        (Plain().to("meta"), "parameters must hold numbers, but .*W of model 'Plain' is on meta"),
+        (Lazy(), "linear.weight of model 'Lazy' has no shape yet: call the module once"),
+    ],
+    ids=["meta", "lazy"],
+)
+def test_parameters_without_numbers_are_refused(cell: nn.Module, reason: str) -> None:
+    with pytest.raises(ArgumentError, match=reason):
         gp.probe(cell, draw_inputs(), state=torch.zeros(BATCH, UNITS))

@@ -17,7 +17,7 @@ from gradprobe.models.opaque.jacobians import (
     VectorisationError,
     step_and_jacobian,
 )
-from gradprobe.models.opaque.rehearsal import rehearse
+from gradprobe.models.opaque.rehearsal import check_independence, check_repeated, rehearse
 from gradprobe.models.working_copy import converted, require_support, working_copy
 
 if TYPE_CHECKING:
@@ -166,14 +166,28 @@ class OpaqueModel(nn.Module):
         except (RuntimeError, ValueError, UnsupportedModelError):
             self._chunked = False  # step by step, a fault of the cell itself will show again
             return None
-        expected = states[1:].flatten(0, 1)
-        tolerance = AGREEMENT * torch.finfo(states.dtype).eps
+        expected, tolerance = states[1:].flatten(0, 1), self._tolerance
         self._chunked = torch.allclose(new, expected, rtol=tolerance, atol=tolerance)
         return matrices.unflatten(0, previous.shape[:2]) if self._chunked else None
 
     def _linearise_one_by_one(self, inputs: Tensor, states: Tensor) -> Tensor:
-        steps = zip(inputs, states[:-1], strict=True)
-        return torch.stack([self._differentiate(now, state)[1] for now, state in steps])
+        """Return the Jacobians, step by step, of a cell that does not take steps together.
+
+        The reason may be one for which it has no Jacobian at all, so each step is looked at.
+        """
+        matrices = []
+        for now, state, expected in zip(inputs, states[:-1], states[1:], strict=True):
+            new, matrix = self._differentiate(now, state)
+            check_repeated(self, new, expected, self._tolerance)
+            with torch.enable_grad():
+                start = state.detach().requires_grad_()
+                check_independence(self, self.step(now, start), start)
+            matrices.append(matrix)
+        return torch.stack(matrices)
+
+    @property
+    def _tolerance(self) -> float:
+        return AGREEMENT * torch.finfo(self.dtype).eps
 
     def _differentiate(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         if self._rows_together:
