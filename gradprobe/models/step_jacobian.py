@@ -97,9 +97,9 @@ class LayerJacobian(NamedTuple):
             hidden = self._combined().mT @ columns
         else:
             hidden = self.recurrent_matrix.T @ (self.by_recurrent.T @ columns)
-        rest = self.state_size - self.hidden_size
-        result = functional.pad(hidden, (0, 0, 0, rest)) if rest else hidden
-        return self.by_state.T.add_to(result, columns)
+        if self.state_size > self.hidden_size:
+            hidden = functional.pad(hidden, (0, 0, 0, self.state_size - self.hidden_size))
+        return self.by_state.T.add_to(hidden, columns)
 
     def _combining_pays(self, columns: Tensor) -> bool:
         """Whether Σ_g diag(D_a[c, g]) R_g has fewer rows than R, and meets enough columns.

@@ -37,6 +37,8 @@ class UnitMap(NamedTuple):
     @property
     def T(self) -> UnitMap:  # noqa: N802 - as torch and numpy call it
         """The transposed map."""
+        if self.blocks.shape[1] == self.blocks.shape[2] == 1:
+            return self
         return UnitMap(self.blocks.transpose(1, 2), self.arguments, self.outputs)
 
     def __matmul__(self, columns: Tensor) -> Tensor:
@@ -44,8 +46,14 @@ class UnitMap(NamedTuple):
         batch, outputs, arguments, units, _ = self.blocks.shape
         if outputs == arguments == 1:
             return columns * self.blocks.view(batch, units, 1)
-        shape = (*columns.shape[:-2], outputs * units, columns.shape[-1])
-        return self.add_to(columns.new_zeros(shape), columns)
+        if len(self.outputs) < outputs:
+            shape = (*columns.shape[:-2], outputs * units, columns.shape[-1])
+            return self.add_to(columns.new_zeros(shape), columns)
+        parts, (first, *others) = self._by_component(columns), self.arguments
+        images = parts.narrow(-3, first, 1) * self.blocks.select(2, first)
+        for j in others:
+            images.addcmul_(parts.narrow(-3, j, 1), self.blocks.select(2, j))
+        return images.flatten(-3, -2)
 
     def add_to(self, result: Tensor, columns: Tensor) -> Tensor:
         """Add the image of `columns` to `result` in place, and return it."""
