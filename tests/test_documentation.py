@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import types
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,6 @@ def blocks(document: str) -> list[tuple[str, str]]:
 
 def module_of(code: str, name: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """Make `code` importable under a module name, as a new file would be."""
-    import sys
-    import types
-
     module = types.ModuleType(name)
     exec(code, module.__dict__)  # noqa: S102 - the document's own example
     monkeypatch.setitem(sys.modules, name, module)
@@ -78,6 +77,15 @@ def test_the_model_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None
     model = models.build("leaky", input_size=2, hidden_size=5, leak=0.2, dtype=torch.float64)
     table = probes.probe(model, torch.zeros(30, 1, 2), lengths=[30])
     assert table["resolved"].all()
+
+
+def test_the_cell_of_one_s_own_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    code = next(text for _, text in blocks("CONTRIBUTING.md") if "class Highway" in text)
+    name = module_of(code, "gradprobe_example_highway", monkeypatch)
+    [mark] = sys.modules[name].test_highway.pytestmark
+    for check in mark.args[1]:
+        sys.modules[name].test_highway(check)
+    assert len(mark.args[1]) == len({str(check) for check in mark.args[1]}) > 15
 
 
 def test_the_probe_of_contributing_runs(monkeypatch: pytest.MonkeyPatch) -> None:
