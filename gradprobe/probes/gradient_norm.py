@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from gradprobe import frame
+from gradprobe import checks, frame
 from gradprobe.linalg import Norm, ScaledProduct
+from gradprobe.probes.matrix_free import is_matrix_free, norms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,7 +25,9 @@ def gradient_norm(
     lengths: Sequence[int],
     *,
     generator: torch.Generator,
+    method: str = "auto",
     tolerance: float = 1e-6,
+    estimate_tolerance: float = 0.25,
 ) -> pd.DataFrame:
     r"""Measure log‖∂h_t/∂h_0‖ and log‖∂h_T/∂h_t‖ for every t.
 
@@ -41,8 +44,14 @@ def gradient_norm(
         The T, increasing.
     generator
         Source of the sketch by which rounding errors are followed.
+    method
+        ``"dense"``: exact, from matrices of S × N; ``"matrix_free"``: estimated from random
+        vectors, which wide models leave time and memory for; ``"auto"``: dense up to
+        `gradprobe.probes.matrix_free.WIDEST_DENSE` entries of the state.
     tolerance
         Largest error, in natural-log units, of a value that counts as resolved.
+    estimate_tolerance
+        Largest standard error of an estimated value that counts as resolved.
 
     Returns
     -------
@@ -54,6 +63,10 @@ def gradient_norm(
         - ``log_norm_fro``, matrix ``tail``: ∂h_T/∂h_t, for each length T, step t = 0 … T;
         - ``log_norm_spectral``, matrix ``end_to_end``: the largest singular value of ∂h_T/∂h_0, at
           each length T only.
+
+        Matrix-free, the Frobenius norms are called ``log_norm_fro_estimate``, their ``error`` is a
+        standard error, and the trivial steps (t = 0 forwards, t = T backwards) are left out.  At
+        the lengths themselves the leading singular values are known and only the rest is estimated.
 
     References
     ----------
@@ -71,6 +84,14 @@ def gradient_norm(
     {('log_norm_fro', 'end_to_end'): 101, ('log_norm_fro', 'tail'): 101,
      ('log_norm_spectral', 'end_to_end'): 1}
     """
+    if is_matrix_free(method, trajectory.model.state_size):
+        return norms(
+            trajectory,
+            lengths,
+            generator=generator,
+            tolerance=checks.positive_number("tolerance", tolerance),
+            estimate_tolerance=checks.positive_number("estimate_tolerance", estimate_tolerance),
+        )
     tables = [_forwards(trajectory, lengths, generator, tolerance)]
     tables += [_backwards(trajectory, length, generator, tolerance) for length in lengths]
     return frame.concatenate(tables, block="hidden")
@@ -104,8 +125,8 @@ def _backwards(
     rows = trajectory.model.hidden_slice
     at_end = _over_time([product.log_norm(rows)])
     transposed = (jacobian.T for jacobian in trajectory.step_jacobians_reversed(length))
-    norms = _joined([at_end, product.log_norms(transposed, rows)])
-    return _rows(norms, range(length, -1, -1), length, "log_norm_fro").assign(matrix="tail")
+    over_time = _joined([at_end, product.log_norms(transposed, rows)])
+    return _rows(over_time, range(length, -1, -1), length, "log_norm_fro").assign(matrix="tail")
 
 
 def _start(trajectory: Trajectory, generator: torch.Generator, tolerance: float) -> ScaledProduct:
@@ -121,25 +142,25 @@ def _start(trajectory: Trajectory, generator: torch.Generator, tolerance: float)
     )
 
 
-def _over_time(norms: Sequence[Norm]) -> Norm:
+def _over_time(parts: Sequence[Norm]) -> Norm:
     """Return norms of shape (B,) as one of shape (steps, B)."""
-    return Norm(*(torch.stack(part) for part in zip(*norms, strict=True)))
+    return Norm(*(torch.stack(part) for part in zip(*parts, strict=True)))
 
 
-def _joined(norms: Sequence[Norm]) -> Norm:
+def _joined(parts: Sequence[Norm]) -> Norm:
     """Return norms of shape (steps, B) as one, one after the other."""
-    return Norm(*(torch.cat(part) for part in zip(*norms, strict=True)))
+    return Norm(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
 
 def _rows(
-    norms: Norm, steps: Sequence[int], length: int | Sequence[int], quantity: str
+    over_time: Norm, steps: Sequence[int], length: int | Sequence[int], quantity: str
 ) -> pd.DataFrame:
     return frame.rows(
         length=length if isinstance(length, int) else np.asarray(length)[:, None],
         step=np.asarray(steps)[:, None],
-        sequence=np.arange(norms.log_norm.shape[1]),
+        sequence=np.arange(over_time.log_norm.shape[1]),
         quantity=quantity,
-        value=norms.log_norm.cpu().numpy(),
-        error=norms.error.cpu().numpy(),
-        resolved=norms.resolved.cpu().numpy(),
+        value=over_time.log_norm.cpu().numpy(),
+        error=over_time.error.cpu().numpy(),
+        resolved=over_time.resolved.cpu().numpy(),
     )

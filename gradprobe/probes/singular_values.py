@@ -7,8 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradprobe import checks, frame
+from gradprobe.errors import ArgumentError
 from gradprobe.probes.exact_recomputation import check_cost, settled
 from gradprobe.probes.graded_products import graded_products
+from gradprobe.probes.matrix_free import (
+    DEFAULT_COUNT,
+    check_count,
+    is_matrix_free,
+    leading_values,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +35,8 @@ def singular_values(
     *,
     generator: torch.Generator,
     block: str = "state",
+    method: str = "auto",
+    count: int | None = None,
     tolerance: float = 1e-6,
     exact: bool = False,
     exact_seconds: float = 600.0,
@@ -49,6 +58,12 @@ def singular_values(
         Source of the perturbations from which errors are estimated.
     block
         ``"state"``: of ∂s_T/∂s_0; ``"hidden"``: of ∂h_T/∂h_0, h being the last layer's.
+    method
+        ``"dense"``: all values, from matrices of S × S; ``"matrix_free"``: the largest ones, from
+        products with a few vectors, which wide models leave time and memory for; ``"auto"``: dense
+        up to `gradprobe.probes.matrix_free.WIDEST_DENSE` entries of the state.
+    count
+        How many of the largest values; all if dense, 8 if matrix-free, if not given.
     tolerance
         Largest error, in natural-log units, of a value that counts as resolved.
     exact
@@ -71,8 +86,8 @@ def singular_values(
     Raises
     ------
     ArgumentError
-        An option is wrong; `exact` without python-flint, or with an exact product that would take
-        longer than `exact_seconds`.
+        An option is wrong; `count` exceeds what there is; `exact` without python-flint, with an
+        exact product that would take longer than `exact_seconds`, or matrix-free.
 
     References
     ----------
@@ -94,6 +109,19 @@ def singular_values(
     """
     checks.one_of("block", block, BLOCKS)
     model = trajectory.model
+    of_all = model.state_size if block == "state" else model.hidden_size
+    if is_matrix_free(method, model.state_size):
+        if exact:
+            raise ArgumentError("exact needs every singular value: give method='dense' with it")
+        return leading_values(
+            trajectory,
+            lengths,
+            generator=generator,
+            block=block,
+            count=check_count(min(DEFAULT_COUNT, of_all) if count is None else count, of_all),
+            tolerance=checks.positive_number("tolerance", tolerance),
+        )
+    wanted = check_count(of_all if count is None else count, of_all)
     if exact:
         check_cost(
             model.state_size, lengths[-1], checks.positive_number("exact_seconds", exact_seconds)
@@ -107,7 +135,8 @@ def singular_values(
     }
     if exact:
         spectra = settled(trajectory, spectra, part, tolerance=tolerance, seconds=exact_seconds)
-    return frame.concatenate([_rows(spectrum, T, block) for T, spectrum in spectra.items()])
+    table = frame.concatenate([_rows(spectrum, T, block) for T, spectrum in spectra.items()])
+    return frame.conform(table[table["rank"] <= wanted])
 
 
 def _rows(spectrum: Spectrum, length: int, block: str) -> pd.DataFrame:

@@ -1,0 +1,100 @@
+"""A product of many steps on a few columns, none of which drowns in another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from gradprobe import checks
+from gradprobe.errors import ArgumentError, NonFiniteError
+from gradprobe.linalg import graded
+from gradprobe.linalg.reduction import log_singular_values
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprobe.linalg.operators import StepOperator
+
+GROWTH = 2.0
+"""Refactor once ‖V‖_F² / k exceeds this; see `gradprobe.linalg.product`."""
+
+
+class ThinProduct:
+    r"""M Q for a thin orthonormal Q: kept as :math:`U \mathrm{diag}(e^d) V`, V of size k × k.
+
+    Each step is applied to the k columns of U, which are then made orthonormal again; what this
+    costs is linear in the size of the steps, and so is the memory.
+
+    Parameters
+    ----------
+    columns
+        Q, orthonormal columns, (*batch_shape, size, k).
+
+    Raises
+    ------
+    ArgumentError
+        There are more columns than rows.
+    NonFiniteError
+        A step holds NaN or an infinity, or overflows.
+
+    Examples
+    --------
+    >>> import torch
+    >>> product = ThinProduct(torch.eye(3, dtype=torch.float64)[:, :2])
+    >>> for _ in range(1000):
+    ...     product.absorb(torch.diag(torch.tensor([0.5, 0.25, 1.0], dtype=torch.float64)))
+    >>> (product.log_singular_values() / torch.tensor(0.5).log()).round()
+    tensor([1000., 2000.], dtype=torch.float64)
+    """
+
+    def __init__(self, columns: Tensor) -> None:
+        rows, count = columns.shape[-2:]
+        checks.positive_integer("the number of columns", count)
+        if count > rows:
+            raise ArgumentError(f"columns must be at most the {rows} rows, got {count} columns")
+        self._U = columns
+        batch = columns.shape[:-2]
+        identity = torch.eye(count, dtype=columns.dtype, device=columns.device)
+        zeros = torch.zeros(*batch, count, dtype=torch.float64, device=columns.device)
+        start = identity.expand(*batch, count, count)
+        self._small = graded.Graded(start, zeros, start)
+        self.steps = 0
+
+    def absorb(self, step: Tensor | StepOperator) -> None:
+        """Replace M by J M."""
+        self._factor(step @ self._U)
+        self.steps += 1
+
+    def restrict(self, rows: slice) -> None:
+        """Set all other rows of M Q to zero."""
+        kept = torch.zeros_like(self._U)
+        kept[..., rows, :] = self._U[..., rows, :]
+        self._factor(kept)
+
+    def _factor(self, columns: Tensor) -> None:
+        """Put `columns` in place of U, and make them orthonormal again."""
+        if not bool(columns.isfinite().all()):
+            raise NonFiniteError(f"step {self.steps + 1} holds NaN or an infinity, or overflows")
+        Q, R = torch.linalg.qr(columns)
+        factors = graded.factor(R, self._small.d, graded.sizes_of(R))
+        self._keep(Q, graded.join(self._small, factors))
+        if bool(torch.linalg.matrix_norm(self._small.V).amax() ** 2 > GROWTH * R.shape[-1]):
+            self._keep(self._U, graded.refactored(self._small._replace(U=self._identity())))
+
+    def directions(self) -> Tensor:
+        """Return U, sorted: the directions into which M Q maps, the most stretched ones first."""
+        small = graded.refactored(self._small._replace(U=self._identity()))
+        self._keep(self._U, graded.sorted_by_size(small))
+        return self._U
+
+    def log_singular_values(self) -> Tensor:
+        """Return the logarithms of the singular values of M Q, (*batch_shape, k), descending."""
+        return log_singular_values(self._small._replace(U=self._identity())).to(self._U.device)
+
+    def _keep(self, Q: Tensor, small: graded.Graded) -> None:
+        """Take over a factorisation whose U is k × k, in the basis Q."""
+        self._U, self._small = Q @ small.U, small
+
+    def _identity(self) -> Tensor:
+        return graded.identity_like(self._small.V).expand_as(self._small.V)
