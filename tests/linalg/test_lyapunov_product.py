@@ -80,7 +80,7 @@ def test_k_exponents_are_the_first_of_all_of_them() -> None:
 def test_random_matrices_follow_the_law_of_newman() -> None:
     """Gaussian entries of variance 1/N: λ_i = (log(2/N) + ψ((N − i + 1)/2))/2 exactly.
 
-    Newman, Communications in Mathematical Physics 103, 1986, equation 7.
+    Newman, "The distribution of Lyapunov exponents: exact results for random matrices", 1986.
     """
     size, batch, steps = 4, 32, 600
     product = LyapunovProduct(size, batch_shape=(batch,))
