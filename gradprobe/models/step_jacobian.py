@@ -80,7 +80,7 @@ class LayerJacobian(NamedTuple):
         if self._combining_pays(columns):
             result = self._combined() @ hidden
         else:
-            result = self.by_recurrent @ (self.recurrent_matrix @ hidden)
+            result = self.by_recurrent.take(self.recurrent_matrix @ hidden)
         if below is not None:
             self.by_drive.add_to(result, self.input_matrix @ below)
         return self.by_state.add_to(result, columns)

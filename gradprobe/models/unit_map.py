@@ -55,6 +55,13 @@ class UnitMap(NamedTuple):
             images.addcmul_(parts.narrow(-3, j, 1), self.blocks.select(2, j))
         return images.flatten(-3, -2)
 
+    def take(self, columns: Tensor) -> Tensor:
+        """Map `columns`, which are not needed any more: their memory may hold the result."""
+        batch, outputs, arguments, units, _ = self.blocks.shape
+        if outputs == arguments == 1:
+            return columns.mul_(self.blocks.view(batch, units, 1))
+        return self @ columns
+
     def add_to(self, result: Tensor, columns: Tensor) -> Tensor:
         """Add the image of `columns` to `result` in place, and return it."""
         if self.arguments:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from end_to_end import LENGTH, UNITS, build, by_jacrev, draw_inputs, from_inputs
+from end_to_end import LENGTH, UNITS, build, draw_inputs, from_inputs, jacrev_of_cell
 from interleaving import compare
 from torch import Tensor
 
@@ -28,7 +28,7 @@ def test_norms_of_an_arbitrary_cell(benchmark: Any) -> None:
         benchmark,
         lambda: from_inputs(opaque, inputs),
         bars={"jacrev_at_one_length": 3.0},
-        jacrev_at_one_length=lambda: by_jacrev(model, inputs),
+        jacrev_at_one_length=lambda: jacrev_of_cell(step, inputs),
     )
     print(benchmark.extra_info)
     assert norms.shape == (LENGTH, 1)

@@ -65,6 +65,18 @@ def by_jacrev(model: RecurrentModel, inputs: Tensor) -> Tensor:
     return jacobian
 
 
+def jacrev_of_cell(step: Callable[[Tensor, Tensor], Tensor], inputs: Tensor) -> Tensor:
+    """Return ∂h_T/∂h_0 of a step (x_t, h_{t-1}) ↦ h_t as it is, such as a ``torch.nn.RNNCell``."""
+
+    def final(state: Tensor) -> Tensor:
+        for now in inputs[:, 0]:
+            state = step(now, state)
+        return state
+
+    jacobian: Tensor = torch.func.jacrev(final)(_zeros())
+    return jacobian
+
+
 def by_jacfwd(model: RecurrentModel, inputs: Tensor) -> Tensor:
     """Return ∂h_T/∂h_0 by forward mode, vectorised over the inputs."""
     final = _final_state(model, inputs)
@@ -110,7 +122,7 @@ def _product(trajectory: Trajectory) -> ScaledProduct:
 
 
 def _final_state(model: RecurrentModel, inputs: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return h_0 ↦ h_T of a vanilla network, as one writes it without gradprobe."""
+    """Return h_0 ↦ h_T of a vanilla network in the fastest form: all U x_t + b beforehand."""
     weight, drive = _vanilla_parts(model, inputs)
 
     def run(state: Tensor) -> Tensor:
