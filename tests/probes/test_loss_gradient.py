@@ -110,10 +110,10 @@ def test_cross_entropy_by_name(inference: bool) -> None:
     assert readout.weight.grad is None
 
 
-@pytest.mark.parametrize("factor", [0.5, 0.999, 1.5])
+@pytest.mark.parametrize("factor", [0.5, 0.999, 2.0])
 def test_a_scalar_network_at_any_length(factor: float) -> None:
-    """L = 3 h_T: ∂L/∂h_t = 3 λ^{T−t}, to e^-1386 and e^+811."""
-    length = 2000
+    """L = 3 h_T: ∂L/∂h_t = 3 λ^{T−t}, to e^-763 and e^+763."""
+    length = 1100
     trajectory = models.trace(scalar_network(factor), torch.zeros(length, 1, 1).double())
     table = measured(trajectory, length, loss=lambda hidden: 3 * hidden[-1].sum(-1))
     expected = math.log(3) + (length - np.arange(length + 1)) * math.log(factor)
@@ -124,7 +124,7 @@ def test_a_scalar_network_at_any_length(factor: float) -> None:
 @pytest.mark.parametrize(("factor", "small"), [(0.5, 1e-200), (0.5, 1e-310), (2.0, 1e-200)])
 def test_losses_at_several_steps_enter_at_scales_far_apart(factor: float, small: float) -> None:
     """L = h_T + small · h_100: whichever is larger decides the gradients before step 100."""
-    length = 1500
+    length = 1200
     trajectory = models.trace(scalar_network(factor), torch.zeros(length, 1, 1).double())
     table = measured(trajectory, length, loss=lambda h: (h[-1] + small * h[99]).sum(-1))
     steps = np.arange(length + 1)
@@ -136,8 +136,8 @@ def test_losses_at_several_steps_enter_at_scales_far_apart(factor: float, small:
 
 def test_what_comes_after_the_loss_has_no_gradient_at_all() -> None:
     """L = h_2: exactly zero for t > 2, and at once again there for t ≤ 2."""
-    trajectory = models.trace(scalar_network(0.5), torch.zeros(900, 1, 1).double())
-    table = measured(trajectory, 900, loss=lambda hidden: hidden[1].sum(-1))
+    trajectory = models.trace(scalar_network(0.5), torch.zeros(300, 1, 1).double())
+    table = measured(trajectory, 300, loss=lambda hidden: hidden[1].sum(-1))
     assert np.isneginf(table["value"][3:]).all()
     assert (table["error"][3:] == 0).all()
     expected = [2 * math.log(0.5), math.log(0.5), 0.0]
