@@ -8,10 +8,12 @@ from torch import nn
 
 from gradprobe.errors import ArgumentError, UnsupportedModelError
 from gradprobe.models import torch_modules
+from gradprobe.models.opaque.enclosing import enclosing
 from gradprobe.models.opaque.inference import infer_structure
 from gradprobe.models.opaque.opaque_model import OpaqueModel
 from gradprobe.models.opaque.structure import StateStructure
 from gradprobe.models.recurrent_model import RecurrentModel
+from gradprobe.models.working_copy import dtype_of, working_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +47,8 @@ def adapt(
         - a ``torch.nn.RNNCell``, ``LSTMCell`` or ``GRUCell``;
         - any module or function ``(input, state) -> state`` or ``-> (output, state)``; input is
           x_t, shape (B, …), state a tensor (B, …) or nested tuples, lists or dicts of such tensors,
-          real or complex;
+          real or complex; integers in it, such as a counter, are carried along, and nothing is
+          differentiated by them;
         - a model of gradprobe's own, which is returned as it is.
     step
         How to call the module for one step, if not as above: a function (module, input, state).
@@ -112,6 +115,7 @@ def adapt(
     if torch_modules.is_plain_cell(module) and plain:
         return torch_modules.adapt_cell(module, title, batch_first)
     module, step = _unbound(module, step)
+    module, step = enclosing(module), None if step is None else enclosing(step)
     return OpaqueModel(
         module,
         _structure(module, step, state_size, title, example_input),
@@ -176,8 +180,14 @@ def _structure(
     if state_size is not None:
         return StateStructure.of(state_size)
 
-    def call(*arguments: object) -> object:
-        return module(*arguments) if step is None else step(module, *arguments)
+    # On a copy: the module may count its calls, or keep running means.
+    parts = nn.ModuleList(part for part in (module, step) if isinstance(part, nn.Module))
+    twins = iter(working_copy(parts, dtype_of(parts)))
+    called = next(twins) if isinstance(module, nn.Module) else module
+    stepped = next(twins) if isinstance(step, nn.Module) else step
 
-    owner = module if isinstance(module, nn.Module) else None
+    def call(*arguments: object) -> object:
+        return called(*arguments) if stepped is None else stepped(called, *arguments)
+
+    owner = called if isinstance(called, nn.Module) else None
     return infer_structure(call, owner, name, example_input)

@@ -41,7 +41,7 @@ def working_copy(module: Module, dtype: torch.dtype) -> Module:
     >>> working_copy(module, torch.float64).weight.dtype, module.weight.dtype
     (torch.float64, torch.float32)
     """
-    require_support(dtype, next((p.device for p in module.parameters()), torch.device("cpu")))
+    require_support(dtype, device_of(module, torch.device("cpu")))
     # A deep copy refuses tensors that are results of a computation, such as a normalised weight.
     results = {
         id(tensor): tensor.detach().clone() for tensor in _tensors_of(module) if not tensor.is_leaf
@@ -59,6 +59,29 @@ def working_copy(module: Module, dtype: torch.dtype) -> Module:
     for parameter in twin.parameters():
         parameter.detach_()  # a scripted module's copy is linked to the module itself
     return converted(twin, dtype).requires_grad_(False)
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """Return the dtype of the first floating-point tensor of a module; the default without one.
+
+    Examples
+    --------
+    >>> dtype_of(nn.Linear(2, 3, dtype=torch.bfloat16))
+    torch.bfloat16
+    """
+    dtypes = (tensor.dtype for tensor in _tensors_of(module) if tensor.is_floating_point())
+    return next(dtypes, torch.get_default_dtype())
+
+
+def device_of(module: nn.Module, otherwise: torch.device) -> torch.device:
+    """Return the device of the first tensor of a module, or `otherwise` without one.
+
+    Examples
+    --------
+    >>> device_of(nn.Linear(2, 3, device="meta"), torch.device("cpu"))
+    device(type='meta')
+    """
+    return next((tensor.device for tensor in _tensors_of(module)), otherwise)
 
 
 def _tensors_of(module: nn.Module) -> Iterator[Tensor]:
@@ -115,6 +138,8 @@ def isolated(device: torch.device) -> Iterator[None]:
     with ExitStack() as stack:
         stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.autocast(device.type, enabled=False))
+        if device.type == "cuda":  # cuDNN differentiates no recurrent module in evaluation mode
+            stack.enter_context(torch.backends.cudnn.flags(enabled=False))
         devices = [device] if device.type == "cuda" else []
         stack.enter_context(torch.random.fork_rng(devices))
         yield

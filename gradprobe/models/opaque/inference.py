@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -33,15 +33,32 @@ def new_state(result: object, structure: StateStructure, name: str) -> Tensor:
     >>> new_state((torch.zeros(2, 9), torch.ones(2, 3)), structure, "my cell").shape
     torch.Size([2, 3])
     """
-    try:
-        return structure.flatten(result)
-    except ArgumentError:
-        pair = isinstance(result, tuple | list) and len(result) == 2
-    if pair:
+    return _matched(result, structure, name)[1]
+
+
+def state_in(result: object, structure: StateStructure, name: str) -> Any:
+    """Return the new state out of what a cell returned, in the cell's own structure.
+
+    Examples
+    --------
+    >>> structure = StateStructure.of((3, 3))
+    >>> h, c = state_in((None, (torch.zeros(2, 3), torch.ones(2, 3))), structure, "my cell")
+    >>> c[0].tolist()
+    [1.0, 1.0, 1.0]
+    """
+    return _matched(result, structure, name)[0]
+
+
+def _matched(result: object, structure: StateStructure, name: str) -> tuple[Any, Tensor]:
+    """Return the new state, as it is and flat."""
+    candidates = [result]
+    if isinstance(result, tuple | list) and len(result) == 2:
+        candidates.append(result[1])
+    for candidate in candidates:
         try:
-            return structure.flatten(result[1])  # type: ignore[index]
+            return candidate, structure.flatten(candidate)
         except ArgumentError:
-            pass  # the message below tells the whole result, not its second part alone
+            continue  # the message below tells the whole result
     raise UnsupportedModelError(
         f"{name} must return the new state, {structure}, or a pair (output, new state), got "
         f"{describe(result)}; if its state is something else, {HINT}"

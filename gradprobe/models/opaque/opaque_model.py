@@ -18,7 +18,13 @@ from gradprobe.models.opaque.jacobians import (
     step_and_jacobian,
 )
 from gradprobe.models.opaque.rehearsal import check_independence, check_repeated, rehearse
-from gradprobe.models.working_copy import converted, require_support, working_copy
+from gradprobe.models.working_copy import (
+    converted,
+    device_of,
+    dtype_of,
+    require_support,
+    working_copy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -95,10 +101,19 @@ class OpaqueModel(nn.Module):
         self.name = name
         self.batch_first = batch_first
         self._chunked = self._rows_together = True
-        like = next((p for p in self.parameters() if p.is_floating_point()), torch.zeros(()))
-        self.dtype: torch.dtype = like.dtype
-        self.device: torch.device = like.device
-        self._own_dtype: torch.dtype = like.dtype
+        self._dtype: torch.dtype | None = None  # a working copy's, and of what it is a copy:
+        self._own_dtype: torch.dtype | None = None
+        self._device_of_inputs = torch.device("cpu")
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the states: that of the module, or what a working copy is made in."""
+        return dtype_of(self) if self._dtype is None else self._dtype
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are, or the inputs of a cell without."""
+        return device_of(self, self._device_of_inputs)
 
     @property
     def state_size(self) -> int:
@@ -211,7 +226,7 @@ class OpaqueModel(nn.Module):
         """Return a copy in another dtype, which shares nothing with this model."""
         require_support(dtype, self.device)
         twin = working_copy(self, dtype)
-        twin.dtype = dtype
+        twin._dtype, twin._own_dtype = dtype, self._own_dtype or self.dtype
         return twin
 
     def owner(self, entry: int) -> str:
@@ -239,22 +254,17 @@ class OpaqueModel(nn.Module):
             The cell cannot be differentiated, draws random numbers, or keeps a state of its own.
         """
         inputs, initial = (plain(part) for part in self._arguments(inputs, state))
-        self.device = inputs.device
+        self._device_of_inputs, floating = inputs.device, inputs.is_floating_point()
         try:
             rehearse(self, inputs[0], initial)
         except UnsupportedModelError:
-            if self.dtype == self._own_dtype:
+            if self._own_dtype is None or self._own_dtype == self.dtype:
                 raise
-            inputs, initial = self._in_own_dtype(inputs, initial)
+            dtype = self._dtype = self._own_dtype  # it may be written into its operations
+            converted(self, dtype)
+            inputs, initial = inputs.to(dtype) if floating else inputs, initial.to(dtype)
             rehearse(self, inputs[0], initial)
         return inputs, initial
-
-    def _in_own_dtype(self, inputs: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
-        """Go back to the dtype of the module, which may be written into its operations."""
-        self.dtype = self._own_dtype
-        converted(self, self.dtype)
-        floating = inputs.is_floating_point()
-        return inputs.to(self.dtype) if floating else inputs, state.to(self.dtype)
 
     def _arguments(self, inputs: object, state: object) -> tuple[Tensor, Tensor]:
         """Return the inputs time first and s_0, shape (B, S), in the dtype of the model."""

@@ -24,6 +24,13 @@ class Leaf:
 
     shape: tuple[int, ...]
     is_complex: bool = False
+    integer: torch.dtype | None = None
+
+    @classmethod
+    def like(cls, tensor: Tensor) -> Leaf:
+        """Return the leaf that stands for a tensor."""
+        real = tensor.is_floating_point() or tensor.is_complex()
+        return cls(tuple(tensor.shape[1:]), tensor.is_complex(), None if real else tensor.dtype)
 
     @property
     def size(self) -> int:
@@ -31,7 +38,8 @@ class Leaf:
         return math.prod(self.shape) * (2 if self.is_complex else 1)
 
     def __str__(self) -> str:
-        return ("complex " if self.is_complex else "") + _axes(("B", *self.shape))
+        kind = "complex " if self.is_complex else _kind(self.integer)
+        return kind + _axes(("B", *self.shape))
 
 
 @dataclass(frozen=True)
@@ -39,6 +47,7 @@ class StateStructure:
     """How tensors are nested in a state, and how long each of them is.
 
     The flat state holds the tensors one after the other, a complex one as (real, imaginary) pairs.
+    Integers, such as a counter, are carried along in it; nothing depends on them differentiably.
 
     Parameters
     ----------
@@ -79,7 +88,12 @@ class StateStructure:
                 "a state must be a tensor, or nested tuples, lists or dicts of tensors, with the "
                 f"batch as the first axis of each, got {describe(description)}"
             )
-        return cls(map_leaves(lambda x: Leaf(tuple(x.shape[1:]), x.is_complex()), description))
+        if all(Leaf.like(tensor).integer for tensor in tensors):
+            raise ArgumentError(
+                "a state must hold a floating-point tensor, as integers have no derivatives, got "
+                f"{describe(description)}"
+            )
+        return cls(map_leaves(Leaf.like, description))
 
     @property
     def leaves(self) -> list[Leaf]:
@@ -105,9 +119,7 @@ class StateStructure:
         """Return (B, S), or raise an error that says how `state` differs from this structure."""
         tensors = list(leaves_of(state))
         fits = same_nesting(state, self.nested) and all(
-            isinstance(tensor, torch.Tensor)
-            and tensor.ndim >= 1
-            and Leaf(tuple(tensor.shape[1:]), tensor.is_complex()) == leaf
+            isinstance(tensor, torch.Tensor) and tensor.ndim >= 1 and Leaf.like(tensor) == leaf
             for tensor, leaf in zip(tensors, self.leaves, strict=True)
         )
         if not fits:
@@ -131,11 +143,18 @@ def describe(state: object) -> str:
     >>> describe((torch.zeros(2, 3), None))
     '((2, 3), NoneType)'
     """
-    return text_of(
-        map_leaves(
-            lambda x: _axes(x.shape) if isinstance(x, torch.Tensor) else type(x).__name__, state
-        )
-    )
+
+    def told(value: object) -> str:
+        if not isinstance(value, torch.Tensor):
+            return type(value).__name__
+        real = value.is_floating_point() or value.is_complex()
+        return _kind(None if real else value.dtype) + _axes(value.shape)
+
+    return text_of(map_leaves(told, state))
+
+
+def _kind(integer: torch.dtype | None) -> str:
+    return "" if integer is None else f"{integer} ".removeprefix("torch.")
 
 
 def _leaf_of_size(size: object) -> Leaf:
@@ -154,4 +173,6 @@ def _as_real(value: Tensor) -> Tensor:
 def _restored(part: Tensor, leaf: Leaf) -> Tensor:
     if leaf.is_complex:
         return torch.view_as_complex(part.unflatten(-1, (*leaf.shape, 2)).contiguous()).clone()
+    if leaf.integer is not None:
+        part = part.detach().round().to(leaf.integer)
     return part.reshape(part.shape[0], *leaf.shape).clone()
