@@ -20,11 +20,14 @@ if TYPE_CHECKING:
     from gradprobe import studies as studies
     from gradprobe import tasks as tasks
     from gradprobe import testing as testing
+    from gradprobe import training as training
     from gradprobe.models import adapt as adapt
     from gradprobe.probes import probe as probe
     from gradprobe.studies import load as load
+    from gradprobe.training import Monitor as Monitor
 
 __all__ = [
+    "Monitor",
     "__version__",
     "adapt",
     "frame",
@@ -37,6 +40,7 @@ __all__ = [
     "studies",
     "tasks",
     "testing",
+    "training",
 ]
 
 __getattr__ = lazy_names(
@@ -50,6 +54,8 @@ __getattr__ = lazy_names(
         "studies": "",
         "tasks": "",
         "testing": "",
+        "training": "",
+        "Monitor": "gradprobe.training",
         "adapt": "gradprobe.models",
         "load": "gradprobe.studies",
         "probe": "gradprobe.probes",

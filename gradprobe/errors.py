@@ -83,3 +83,13 @@ class CellContractError(GradprobeError, AssertionError):
     >>> issubclass(CellContractError, AssertionError)
     True
     """
+
+
+class MonitorError(GradprobeError):
+    """A training loop gives a monitor nothing that it could record; the message says why.
+
+    Examples
+    --------
+    >>> issubclass(MonitorError, GradprobeError)
+    True
+    """

@@ -23,6 +23,7 @@ ALLOWED: dict[str, set[str]] = {
     "studies": {"tasks", "models", "probes", "reports"},
     "reports": {"studies"},
     "own_model": {"models", "probes"},
+    "training": {"models", "linalg", "probes", "tasks"},
     "testing": {"models", "probes"},
 }
 SHARED = {"errors", "checks", "registry", "frame", "_lazy", "_version"}

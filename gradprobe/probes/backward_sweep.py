@@ -121,7 +121,12 @@ def _chunk(held: Sequence[tuple[Tensor, Tensor]], start: int) -> TailChunk:
 
 
 def loss_sweep(
-    trajectory: Trajectory, direct: Tensor, *, generator: torch.Generator, tolerance: float = 1e-6
+    trajectory: Trajectory,
+    direct: Tensor,
+    *,
+    generator: torch.Generator,
+    final: Tensor | None = None,
+    tolerance: float = 1e-6,
 ) -> Norm:
     r"""Return log‖∂L/∂h_t‖ for t = 0 … T, from the direct gradients of a loss.
 
@@ -137,6 +142,8 @@ def loss_sweep(
         g_1 … g_T, shape (T, B, N), T being at most the trajectory's length.
     generator
         Draws the sketch of the rounding errors.
+    final
+        What L has besides, with respect to the last state s_T, shape (B, S).
     tolerance
         Largest error of a value that counts as resolved.
 
@@ -162,6 +169,8 @@ def loss_sweep(
     hidden = trajectory.model.hidden_slice
     columns = direct.new_zeros(trajectory.batch, trajectory.model.state_size, 1)
     columns[:, hidden, 0] = direct[-1]
+    if final is not None:
+        columns[..., 0] += final
     adjoint = Cotangents(columns, generator=generator)
     sizes = [adjoint.size(hidden)]
     length, enters = len(direct), (direct != 0).flatten(1).any(1).tolist()
