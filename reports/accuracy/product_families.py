@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 Steps = list[np.ndarray]
 
+SETTLING = 200  # steps before the first Jacobian of a chaotic network
+
 
 def orthogonal_matrix(size: int, generator: np.random.Generator) -> np.ndarray:
     """Draw from the Haar measure."""
@@ -58,6 +60,35 @@ def clusters(size: int, steps: int, seed: int = 0) -> Steps:
     rates = np.exp(np.repeat(np.linspace(0, -1, 4), size // 4))
     frames = [orthogonal_matrix(size, generator) for _ in range(steps + 1)]
     return [(after * rates) @ before.T for before, after in itertools.pairwise(frames)]
+
+
+def chaotic(size: int, steps: int, seed: int = 0, gain: float = 4.0) -> Steps:
+    """Follow h ← tanh(gain · W h) without input, after it has settled on its attractor."""
+    generator = np.random.default_rng(seed)
+    W = generator.normal(size=(size, size)) * gain / np.sqrt(size)
+    h, result = generator.normal(size=size), []
+    for t in range(-SETTLING, steps):
+        h = np.tanh(W @ h)
+        if t >= 0:
+            result.append((1 - h**2)[:, None] * W)
+    return result
+
+
+def rectified(size: int, steps: int, seed: int = 0) -> Steps:
+    """Follow h ← max(0, W h + x): J has a row of zeros for every inactive unit."""
+    generator = np.random.default_rng(seed)
+    W = generator.normal(size=(size, size)) * np.sqrt(2 / size)
+    h, result = np.zeros(size), []
+    for _ in range(steps):
+        h = np.maximum(0.0, W @ h + generator.normal(size=size))
+        result.append((h > 0)[:, None] * W)
+    return result
+
+
+def nilpotent(size: int, steps: int, seed: int = 0) -> Steps:
+    """Strictly upper triangular Gaussian matrices: `size` of them make zero."""
+    generator = np.random.default_rng(seed)
+    return [np.triu(generator.normal(size=(size, size)), 1) for _ in range(steps)]
 
 
 def explosive(size: int, steps: int, seed: int = 0) -> Steps:
@@ -128,7 +159,24 @@ def sensitivity(
     """Return how far perturbations of each J by 2^-53 of its norm move the reference."""
     generator = np.random.default_rng(99)
     moved = [step + rounding_of(step, generator) for step in steps]
-    return np.asarray(np.abs(reference(moved, block) - exact))
+    return distance(reference(moved, block), exact)
+
+
+def sensitivity_to_entries(
+    steps: Sequence[np.ndarray], exact: np.ndarray, block: int | None = None
+) -> np.ndarray:
+    """Return how far relative perturbations of each entry by 2^-53 move the reference."""
+    generator = np.random.default_rng(98)
+    moved = [step * (1 + 2.0**-52 * generator.choice((-1, 1), step.shape)) for step in steps]
+    return distance(reference(moved, block), exact) / 2
+
+
+def distance(logs: np.ndarray, exact: np.ndarray) -> np.ndarray:
+    """Return |logs − exact|, 0 where both are −inf, and inf where only one is or logs is NaN."""
+    both_zero = np.isneginf(logs) & np.isneginf(exact)
+    with np.errstate(invalid="ignore"):
+        off = np.where(both_zero, 0.0, np.abs(logs - exact))
+    return np.where(np.isnan(off), np.inf, off)
 
 
 def rounding_of(step: np.ndarray, generator: np.random.Generator) -> np.ndarray:
