@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+from torch.nn.utils.parametrize import type_before_parametrizations
 
 from gradprobe.errors import ArgumentError, UnsupportedModelError
 from gradprobe.models import torch_modules
@@ -13,7 +14,7 @@ from gradprobe.models.opaque.inference import infer_structure
 from gradprobe.models.opaque.opaque_model import OpaqueModel
 from gradprobe.models.opaque.structure import StateStructure
 from gradprobe.models.recurrent_model import RecurrentModel
-from gradprobe.models.working_copy import dtype_of, working_copy
+from gradprobe.models.working_copy import dtype_of, require_numbers, working_copy
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,8 +148,9 @@ def unwrapped(module: Callable[..., object]) -> Callable[..., object]:
 
 def _name_of(module: Callable[..., object]) -> str:
     if isinstance(module, nn.Module):
-        name = type(module).__qualname__
-        return f"torch.nn.{name}" if type(module).__module__.startswith("torch.nn.") else name
+        kind = type_before_parametrizations(module)
+        name = kind.__qualname__
+        return f"torch.nn.{name}" if kind.__module__.startswith("torch.nn.") else name
     return str(getattr(module, "__qualname__", type(module).__qualname__))
 
 
@@ -182,6 +184,7 @@ def _structure(
 
     # On a copy: the module may count its calls, or keep running means.
     parts = nn.ModuleList(part for part in (module, step) if isinstance(part, nn.Module))
+    require_numbers(name, parts.named_parameters())
     twins = iter(working_copy(parts, dtype_of(parts)))
     called = next(twins) if isinstance(module, nn.Module) else module
     stepped = next(twins) if isinstance(step, nn.Module) else step

@@ -26,6 +26,29 @@ LAYERS = (nn.RNN, nn.LSTM, nn.GRU)
 CELLS = (nn.RNNCell, nn.LSTMCell, nn.GRUCell)
 
 
+class LayeredStructure(StateStructure):
+    """A state layer by layer, which is also taken as torch.nn has it: one tensor of all layers.
+
+    Examples
+    --------
+    >>> structure = LayeredStructure.of([(2, 3), (2, 3)])
+    >>> structure.flatten((torch.zeros(2, 5, 2), torch.ones(2, 5, 3)))[0].tolist()
+    [0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 1.0]
+    """
+
+    def flatten(self, state: object) -> Tensor:
+        """Return (B, S)."""
+        parts = (state,) if isinstance(state, torch.Tensor) else state
+        if isinstance(parts, tuple) and all(_of_layers(part, len(self.nested)) for part in parts):
+            layers = list(zip(*(part.unbind(0) for part in parts), strict=True))
+            state = [layer[0] for layer in layers] if len(parts) == 1 else layers
+        return super().flatten(state)
+
+
+def _of_layers(part: object, layers: int) -> bool:
+    return isinstance(part, torch.Tensor) and part.ndim == 3 and len(part) == layers
+
+
 def adapt_layers(module: nn.RNNBase, name: str) -> RecurrentModel | OpaqueModel:
     """Return a ``torch.nn.RNN``, ``LSTM`` or ``GRU`` as a model.
 
@@ -156,7 +179,7 @@ def _adapt_opaquely(module: nn.RNNBase, name: str) -> OpaqueModel:
     sizes = [(hidden, module.hidden_size) if lstm else hidden] * module.num_layers
     return OpaqueModel(
         module,
-        StateStructure.of(sizes),
+        LayeredStructure.of(sizes),
         step=_step_of_layers,
         hidden=(2 if lstm else 1) * (module.num_layers - 1),
         name=name,

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import torch
-from torch.nn.parameter import is_lazy
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError, UnsupportedModelError
-from gradprobe.models.working_copy import isolated
+from gradprobe.models.working_copy import isolated, require_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -161,8 +160,8 @@ def trace(
     >>> next(trace(model, torch.zeros(6, 2, 1)).states()).dtype
     torch.float64
     """
+    require_numbers(model.name, model.named_parameters())
     for name, parameter in model.named_parameters():
-        _check_loaded(name, parameter, model)
         checks.finite(f"parameter {name} of model {model.name!r}", parameter)
     with isolated(model.device):
         working = model.working_copy(model.dtype if dtype is None else dtype)
@@ -171,15 +170,6 @@ def trace(
         checks.finite("state", initial)
         chunk = min(working.steps_per_chunk(initial.shape[0]), LONGEST_CHUNK)
         return Trajectory(working, inputs, _checkpoints(working, inputs, initial, chunk), chunk)
-
-
-def _check_loaded(name: str, parameter: Tensor, model: Dynamics) -> None:
-    if is_lazy(parameter) or parameter.is_meta:
-        reason = "has no shape yet: call the module once" if is_lazy(parameter) else "is on meta"
-        raise ArgumentError(
-            f"parameters must hold numbers, but {name} of model {model.name!r} {reason}; load or "
-            "initialise its parameters on a device first"
-        )
 
 
 def _checkpoints(model: Dynamics, inputs: Tensor, initial: Tensor, chunk: int) -> list[Tensor]:

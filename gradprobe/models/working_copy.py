@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from gradprobe.errors import ArgumentError, UnsupportedModelError
 from gradprobe.models.opaque.nesting import leaves_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from torch import Tensor
 
@@ -121,6 +122,27 @@ def require_support(dtype: torch.dtype, device: torch.device) -> None:
             f"device {device} cannot compute in {dtype} ({error}); pass dtype=torch.float32, or "
             "move the model to a device that can"
         ) from error
+
+
+def require_numbers(model: str, parameters: Iterable[tuple[str, Tensor]]) -> None:
+    """Raise an error if a parameter holds no numbers: it has no shape yet, or is on meta.
+
+    Examples
+    --------
+    >>> require_numbers("mine", nn.Linear(2, 3, device="meta").named_parameters())
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.ArgumentError: parameters must hold numbers, but weight of model 'mine' is on
+    meta; load or initialise its parameters on a device first
+    """
+    for name, parameter in parameters:
+        if is_lazy(parameter) or parameter.is_meta:
+            lazy = is_lazy(parameter)
+            reason = "has no shape yet: call the module once" if lazy else "is on meta"
+            raise ArgumentError(
+                f"parameters must hold numbers, but {name} of model {model!r} {reason}; load or "
+                "initialise its parameters on a device first"
+            )
 
 
 @contextmanager

@@ -59,13 +59,13 @@ def parameters_are_shared(subject: Subject) -> Iterator[str]:
 def state_dict_restores_the_cell(subject: Subject) -> Iterator[str]:
     """Hold that saved parameters, loaded with ``weights_only=True``, give the same Jacobian."""
     first, other = (subject.model.working_copy(subject.working.dtype) for _ in range(2))
-    inputs, state = subject.steps[0], subject.states[0]
+    inputs, state = subject.steps[-1], subject.states[-2]  # s_0 may be zero
     before = first.step(inputs, state)
     for number, tensor in enumerate(first.state_dict().values()):
         # In place: these are the parameters and buffers themselves.
-        if isinstance(tensor, torch.Tensor) and tensor.is_floating_point():
-            wave = torch.arange(tensor.numel(), dtype=tensor.dtype, device=tensor.device) + number
-            tensor.mul_(1 + 0.2 * torch.sin(wave).reshape(tensor.shape))
+        if isinstance(tensor, torch.Tensor) and (tensor.is_floating_point() or tensor.is_complex()):
+            wave = torch.arange(tensor.numel(), dtype=torch.float64, device=tensor.device) + number
+            tensor.mul_(1 + 0.2 * torch.sin(wave).reshape(tensor.shape).to(tensor.dtype))
     moved = first.step(inputs, state)
     if difference(moved, before) == 0:
         yield (

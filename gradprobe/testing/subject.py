@@ -12,6 +12,8 @@ from torch import nn
 from gradprobe.errors import ArgumentError
 from gradprobe.models import Cell, OpaqueModel, RecurrentModel, adapt
 from gradprobe.models.adapters import unwrapped
+from gradprobe.models.joint_state import joint_state
+from gradprobe.models.working_copy import require_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -156,17 +158,22 @@ def subject_of(
     """Return the subject of a call of `check_cell`, whose arguments these are."""
     source = torch.Generator().manual_seed(0) if generator is None else generator
     model = _adapted(cell, inputs, state, options)
+    require_numbers(model.name, model.named_parameters())
     inputs = _inputs(cell, model, inputs, source)
     batch = inputs.shape[0 if model.batch_first else 1]
     if state is None:
         drawn = torch.randn(batch, model.state_size, generator=source, dtype=torch.float64)
         flat = (SCALE_OF_THE_STATE * drawn).to(inputs.device)
-    elif isinstance(model, OpaqueModel) and not isinstance(state, torch.Tensor):
-        flat = model.structure.flatten(state)[:batch].detach()
-    elif isinstance(state, torch.Tensor) and state.ndim == 2:
+    elif isinstance(model, RecurrentModel):
+        flat = joint_state(state, model.cells)[:batch].detach()
+    elif isinstance(state, torch.Tensor) and tuple(state.shape[1:]) == (model.state_size,):
         flat = state[:batch].detach()
     else:
-        raise ArgumentError(f"state must be a tensor (B, S), got {type(state).__name__}")
+        flat = model.structure.flatten(state)[:batch].detach()
+    if tuple(flat.shape) != (batch, model.state_size):
+        raise ArgumentError(
+            f"state must be of shape (B, S) = {(batch, model.state_size)}, got {tuple(flat.shape)}"
+        )
     seed = int(torch.randint(1 << 31, (), generator=source))
     return Subject(cell, options, model, inputs, flat, seed)
 

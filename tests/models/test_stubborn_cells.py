@@ -75,17 +75,26 @@ def test_a_layer_whose_weight_is_computed_is_run_by_its_own_forward_pass(
     inputs = draw_inputs().double()
     laid_out = inputs.transpose(0, 1) if module.batch_first else inputs
     model = models.adapt(module)
+    assert isinstance(model, models.OpaqueModel)
     assert {id(p) for p in model.parameters()} == {id(p) for p in module.parameters()}
     torch.testing.assert_close(model(laid_out)[0], module(laid_out)[0], rtol=1e-13, atol=1e-14)
+    sizes = (module.proj_size or UNITS, UNITS)[: 2 if kind is nn.LSTM else 1]
+    parts = tuple(torch.randn(module.num_layers, BATCH, size).double() for size in sizes)
+    state: Any = parts if kind is nn.LSTM else parts[0]
+    last = list(models.trace(model, laid_out, state).states())[-1]
+    final = module(laid_out, state)[1]
+    expected = model.structure.flatten(final)
+    torch.testing.assert_close(last, expected, rtol=1e-12, atol=1e-14)
     path = models.trace(model, laid_out)
     assert path.model.jacobian_method == "autograd_chunked"
+    assert model.name == f"torch.nn.{kind.__name__}"
     # ∂h_T/∂h_0 of torch's own pass over the whole sequence, by the module as it was given.
-    start = torch.zeros(module.num_layers, 1, module.proj_size or UNITS).double()
+    start = torch.zeros(module.num_layers, 1, sizes[0]).double()
 
     def last_hidden(initial: Tensor) -> Tensor:
-        state = (initial, torch.zeros(module.num_layers, 1, UNITS).double())
+        pair = (initial, torch.zeros(module.num_layers, 1, UNITS).double())
         one = laid_out[:1] if module.batch_first else laid_out[:, :1]
-        output = module(one, state if kind is nn.LSTM else initial)[0]
+        output = module(one, pair if kind is nn.LSTM else initial)[0]
         result: Tensor = output[0, -1] if module.batch_first else output[-1, 0]
         return result
 

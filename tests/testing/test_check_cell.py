@@ -58,6 +58,26 @@ def test_modules_of_torch_pass(module: nn.Module) -> None:
     gp.testing.check_cell(module)
 
 
+class Complex(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.W = nn.Parameter(torch.randn(3, 3, dtype=torch.complex64, generator=generator) / 3)
+
+    def forward(self, x: Tensor, z: Tensor) -> Tensor:
+        return z @ self.W + x.sum(-1, keepdim=True)
+
+
+def test_a_complex_cell_passes_with_a_state_of_its_own() -> None:
+    gp.testing.check_cell(Complex(), draw_inputs(), torch.zeros(3, 3, dtype=torch.complex64))
+
+
+def test_an_initial_state_may_be_given_as_torch_has_it() -> None:
+    state = torch.full((2, 3, UNITS), 0.1)
+    gp.testing.check_cell(nn.LSTM(FEATURES, UNITS, num_layers=2), draw_inputs(), (state, state))
+    gp.testing.check_cell(nn.GRU(FEATURES, UNITS, num_layers=2), draw_inputs(), state)
+
+
 def test_a_function_passes_with_its_options() -> None:
     def turn(x: Tensor, state: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
         h, c = state
@@ -370,7 +390,9 @@ def test_a_call_that_does_not_fit_is_an_error_of_its_own() -> None:
         gp.testing.check_cell(detached, state_size=UNITS)
     with pytest.raises(ArgumentError, match=r"inputs must be a tensor .*, got list"):
         gp.testing.check_cell(Module(), [1.0])  # type: ignore[arg-type]
-    with pytest.raises(ArgumentError, match=r"state must be a tensor \(B, S\), got tuple"):
-        gp.testing.check_cell(Right(), None, (torch.zeros(3, UNITS),))
+    with pytest.raises(ArgumentError, match=r"state must be of shape \(B, S\) = \(3, 3\), got"):
+        gp.testing.check_cell(Right(), None, torch.zeros(3, UNITS + 1))
+    with pytest.raises(ArgumentError, match=r"parameters must hold numbers, but .* is on meta"):
+        gp.testing.check_cell(Right().to("meta"))
     with pytest.raises(UnsupportedModelError, match="outputs at step t depend on inputs after t"):
         gp.testing.check_cell(nn.GRU(2, 3, bidirectional=True))
