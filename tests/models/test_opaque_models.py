@@ -226,6 +226,7 @@ def test_the_parameters_are_shared_and_can_be_trained() -> None:
     cell = Plain()
     model = models.adapt(cell, state_size=UNITS)
     assert {id(p) for p in model.parameters()} == {id(p) for p in cell.parameters()}
+    assert [name for name, _ in model.named_parameters()] == ["W", "U"]
     inputs = draw_inputs().requires_grad_()
     model(inputs)[0].sum().backward()
     ours = [cell.W.grad, cell.U.grad, inputs.grad]

@@ -27,7 +27,7 @@ from gradprobe.models.working_copy import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -134,6 +134,14 @@ class OpaqueModel(nn.Module):
         """
         steps = "autograd_chunked" if self._chunked else "autograd_by_step"
         return steps if self._rows_together else f"{steps}_by_row"
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, nn.Parameter]]:
+        """Yield the parameters by the names that they have in the caller's module."""
+        if not isinstance(self._call, nn.Module):
+            return iter(())
+        return self._call.named_parameters(prefix, recurse, remove_duplicate)
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Return s_t from x_t, shape (B, …), and s_{t-1}, shape (B, S), by the cell's operations.
