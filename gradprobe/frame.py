@@ -15,9 +15,10 @@ column                  dtype        meaning
 ``matrix``              string       ``end_to_end`` M_t = ∂s_t/∂s_0, ``tail`` ∂s_T/∂s_t,
                                      ``step`` J_t = ∂s_t/∂s_{t-1},
                                      ``vector_field`` F_t = (J_t − I)/ε, ``input`` ∂h_T/∂x_t,
-                                     ``parameter`` ∂h_T/∂θ, ``loss`` ∂L/∂h_t
+                                     ``parameter`` ∂h_T/∂θ, ``loss`` ∂L/∂h_t; missing for what is
+                                     no matrix's, such as ‖h_t‖
 ``block``               string       ``state`` (all of s) or ``hidden`` (rows and columns of h);
-                                     for ``parameter`` the name of θ
+                                     the name of θ for ``parameter``; ``layers.l`` for a layer
 ``rank``                Int64        index in a spectrum, from 1; missing for a scalar
 ``value``               float64      the value; norms and singular values as natural logarithms
 ``error``               float64      estimated absolute error of ``value``; inf = not determined
