@@ -96,6 +96,26 @@ def pointwise_takes_leading_axes(subject: Subject) -> Iterator[str]:
 
 
 @torch.no_grad()
+def gates_are_between_closed_and_open(subject: Subject) -> Iterator[str]:
+    """Hold that `gates` gives values between 0 and 1, one for each unit."""
+    for where, cell in _cells(subject):
+        arguments = _arguments(cell, subject)
+        expected = arguments[0].select(-2, 0).shape
+        for name, gate in cell.gates(*arguments).items():
+            if gate.shape != expected:
+                yield (
+                    f"{where}: gate {name!r} must have shape (…, N) = {tuple(expected)}, got "
+                    f"{tuple(gate.shape)}; take the gates apart with unbind(-2)"
+                )
+            elif not bool(((gate >= 0) & (gate <= 1)).all()):
+                yield (
+                    f"{where}: gate {name!r} must lie between 0, closed, and 1, open, got values "
+                    f"from {float(gate.min()):.3g} to {float(gate.max()):.3g}; return the factor "
+                    "itself, after its sigmoid"
+                )
+
+
+@torch.no_grad()
 def parametrisation_keeps_its_constraint(subject: Subject) -> Iterator[str]:
     """Hold that `constraint_error` is zero to rounding."""
     # What is stored of a constrained matrix has been rounded in the dtype of the model.

@@ -51,6 +51,7 @@ CHECKS_OF_OUR_CELLS = (
     cell_checks.parts_have_their_shapes,
     cell_checks.units_are_pointwise,
     cell_checks.pointwise_takes_leading_axes,
+    cell_checks.gates_are_between_closed_and_open,
     cell_checks.parametrisation_keeps_its_constraint,
 )
 """For cells of gradprobe's own contract, and what torch.nn's become."""
@@ -124,6 +125,11 @@ def check_cell(
         Source of what is drawn; a new one with seed 0 if not given.
     **options
         The options of `gradprobe.adapt`.
+
+    Notes
+    -----
+    A surrogate gradient (of a spike, or straight through a rounding) is not the derivative of the
+    step, and fails `step_jacobian_is_a_finite_difference`: leave that check out of `checks_of`.
 
     Raises
     ------

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 from torch.nn.utils import parametrizations, prune
+from torch.utils.checkpoint import checkpoint
 
 import gradprobe as gp
 from gradprobe import models
@@ -289,6 +290,16 @@ def test_an_operation_without_a_derivative_is_refused() -> None:
         return halved + x.sum(-1, keepdim=True)
 
     with pytest.raises(UnsupportedModelError, match="gradprobe_test::halve"):
+        gp.probe(step, draw_inputs(), state=torch.zeros(BATCH, UNITS))
+
+
+def test_a_step_that_cannot_be_differentiated_backwards_is_refused_with_the_reason() -> None:
+    cell = Plain()
+
+    def step(x: Tensor, h: Tensor) -> Any:
+        return checkpoint(cell, x, h, use_reentrant=True)
+
+    with pytest.raises(UnsupportedModelError, match=r"cannot be differentiated: .*use_reentrant"):
         gp.probe(step, draw_inputs(), state=torch.zeros(BATCH, UNITS))
 
 

@@ -166,6 +166,13 @@ class KeepsAMatrix(Right):
         return torch.eye(UNITS, FEATURES, dtype=self.weight.dtype)
 
 
+class NoGates(Right):
+    def gates(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> dict[str, Tensor]:
+        return {"input": recurrent.squeeze(-2), "output": torch.sigmoid(recurrent)}
+
+
 OUR_FAULTS: dict[str, tuple[type[Right], set[str]]] = {
     "mixes-units": (MixesUnits, {"units_are_pointwise", "step_jacobian_is_autograds"}),
     "sums-over-leading-axes": (
@@ -191,6 +198,7 @@ OUR_FAULTS: dict[str, tuple[type[Right], set[str]]] = {
     ),
     "step-of-its-own": (StepOfItsOwn, {"unrolled_pass_is_the_loop_of_steps"}),
     "breaks-its-constraint": (BreaksItsConstraint, {"parametrisation_keeps_its_constraint"}),
+    "no-gates": (NoGates, {"gates_are_between_closed_and_open"}),
     "too-many-rows": (TooManyRows, {"parts_have_their_shapes", "step_keeps_the_state"}),
     "keeps-a-matrix": (KeepsAMatrix, {"state_dict_restores_the_cell"}),
 }

@@ -87,6 +87,10 @@ def _check_derivatives(model: Rehearsed, new: Tensor, state: Tensor) -> None:
                 f"{str(warning).partition(': ')[0]} (a quantised module, perhaps: probe it before "
                 "it is quantised)"
             ) from warning
+        except (RuntimeError, NotImplementedError) as error:
+            raise UnsupportedModelError(
+                f"a step of {model.name!r} cannot be differentiated: {error}"
+            ) from error
 
 
 def check_repeated(model: Rehearsed, new: Tensor, first: Tensor, tolerance: float) -> None:
