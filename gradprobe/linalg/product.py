@@ -127,7 +127,7 @@ class GradedProduct:
     def log_singular_values(self) -> Spectrum:
         """Return the log singular values of M, with their errors; M stays as it is."""
         product = self._factored()
-        return self._spectrum(product._graded, self.size, product._rank)
+        return self._spectrum(product._graded, product._rank, self.size)
 
     def block(self, rows: slice | Tensor, columns: slice | Tensor) -> Spectrum:
         """Return the spectrum of M[rows, columns]; M stays as it is.
@@ -153,16 +153,49 @@ class GradedProduct:
         [2.0, 1.0]
         """
         row_mask, column_mask = self._mask("rows", rows), self._mask("columns", columns)
-        product = self._factored()
         count = min(int(row_mask.sum()), int(column_mask.sum()))
-        rank_of_rows = product._rank.minimum((product._live & row_mask).sum(-1))
-        rank = rank_of_rows.minimum((product._started & column_mask).sum(-1))
-        block = product._perturbation.of_factors(graded.refactored(product._graded))
-        block = graded.restricted(block, row_mask, rank_of_rows)
-        block = graded.restricted(graded.transposed(block), column_mask, rank)
-        return self._spectrum(block, count, rank)
+        return self._spectrum(*self._restricted(row_mask, column_mask), count)
 
-    def _spectrum(self, product: graded.Graded, count: int, rank: Tensor) -> Spectrum:
+    def factors(self, chosen: slice | Tensor | None = None) -> graded.Graded:
+        r"""Return U, d, V of :math:`M = U \mathrm{diag}(e^d) V`; M stays as it is.
+
+        Parameters
+        ----------
+        chosen
+            Set all rows and columns of M to zero but these: a slice, or a tensor of indices or of
+            truth values. All are kept by default.
+
+        Returns
+        -------
+        Graded
+            The factors with axes (1 + repetitions, *batch_shape, …): those of M first, then those
+            of the perturbed copies. U and V are well conditioned; d = −inf beyond the rank that
+            the zeros of the steps allow.
+
+        Examples
+        --------
+        >>> import torch
+        >>> product = GradedProduct(2, generator=torch.Generator().manual_seed(0))
+        >>> product.absorb(torch.diag(torch.tensor([2.0, 0.0], dtype=torch.float64)))
+        >>> U, d, V = product.factors()
+        >>> (U[0] @ d[0].exp().diag() @ V[0]).round(decimals=6).tolist()
+        [[2.0, 0.0], [0.0, 0.0]]
+        """
+        if chosen is None:
+            return self._factored()._graded
+        mask = self._mask("chosen", chosen)
+        return graded.transposed(self._restricted(mask, mask)[0])
+
+    def _restricted(self, rows: Tensor, columns: Tensor) -> tuple[graded.Graded, Tensor]:
+        """Return the transposed product with other rows and columns zero, and its largest rank."""
+        product = self._factored()
+        rank_of_rows = product._rank.minimum((product._live & rows).sum(-1))
+        rank = rank_of_rows.minimum((product._started & columns).sum(-1))
+        block = product._perturbation.of_factors(graded.refactored(product._graded))
+        block = graded.restricted(block, rows, rank_of_rows)
+        return graded.restricted(graded.transposed(block), columns, rank), rank
+
+    def _spectrum(self, product: graded.Graded, rank: Tensor, count: int) -> Spectrum:
         values = log_singular_values(product)[..., :count]
         error = estimated_errors(values, rank.cpu(), self.steps, self.dtype)
         return Spectrum(values[0], error, error <= self.tolerance)

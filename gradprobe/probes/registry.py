@@ -13,5 +13,6 @@ PROBES: dict[str, str] = {
     "lyapunov_exponents": "gradprobe.probes.lyapunov_exponents:lyapunov_exponents",
     "non_normality": "gradprobe.probes.non_normality:non_normality",
     "state_statistics": "gradprobe.probes.state_statistics:state_statistics",
+    "end_to_end_eigenvalues": "gradprobe.probes.end_to_end_eigenvalues:end_to_end_eigenvalues",
 }
 """The function of every probe, as ``"module:function"``."""
