@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+SHOWN_LIMIT = f"{LIMIT:.0e}".replace("e-0", "e-")
 COMMAND = "python reports/accuracy/rebuild.py"
 
 PAGE = """\
@@ -44,7 +45,7 @@ where a method overflows, says zero, or does not where the truth is zero; – wh
   divided by its norm after every step. **ours**: `gradprobe.linalg.GradedProduct`.
 - **ours, resolved**: its worst error where it says `resolved` (its own estimate is at most 1e-6).
 - **resolved**: how many values it says that of.
-- **determined**: how many values move by at most {limit:g} when each J_t is moved by 2^-53 of its
+- **determined**: how many values move by at most {limit} when each J_t is moved by 2^-53 of its
   norm, in all entries alike: as much as can be asked of arithmetic that rounds like this. In
   parentheses, how many do so when each entry moves by a unit in its last place and zeros stay: what
   the float64 matrices themselves determine. Both by arbitrary precision.
@@ -74,7 +75,7 @@ def write(table: pd.DataFrame, folder: Path, seed: int) -> None:
     page = PAGE.format(
         verdict=verdict(table),
         rows="\n".join(row(values) for _, values in table.iterrows()),
-        limit=LIMIT,
+        limit=SHOWN_LIMIT,
         command=COMMAND,
         core=source["machine"]["processor"],
         seed=seed,
@@ -90,12 +91,12 @@ def verdict(table: pd.DataFrame) -> str:
     determined = int(table["determined_by_norm"].sum())
     missing = int(table["determined_by_norm_not_resolved"].sum())
     beyond = int(table["off_by_more_than_stated"].sum())
+    honesty = f"{beyond} are" if beyond else "None is"
     return (
         f"Of {int(table['values'].sum())} singular values, ours resolves "
         f"{int(table['resolved'].sum())}, the worst of them off by {worst:.1e} in log σ; of "
-        f"{determined} that rounding of the steps leaves determined to {LIMIT:g}, it fails to "
-        f"resolve {missing}. {beyond or 'None'} of all values "
-        f"{'is' if beyond <= 1 else 'are'} farther off than it says."
+        f"{determined} that rounding of the steps moves by at most {SHOWN_LIMIT}, it fails to "
+        f"resolve {missing}. {honesty} farther off than stated."
     )
 
 

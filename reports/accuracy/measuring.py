@@ -41,7 +41,7 @@ def reference(product: Product, steps: Steps, folder: Path) -> pd.DataFrame:
         unfinished = file.with_suffix(".unfinished")
         table.to_csv(unfinished, index=False)
         unfinished.replace(file)
-    return pd.read_csv(file, float_precision="round_trip")
+    return pd.read_csv(file, engine="pyarrow")
 
 
 def values(product: Product, steps: Steps, folder: Path) -> pd.DataFrame:
