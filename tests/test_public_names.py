@@ -33,6 +33,7 @@ WITHOUT_TORCH = [
     "gradprobe.frame",
     "gradprobe.reports.page",
     "gradprobe.studies.reading",
+    "gradprobe.testing",
     "gradprobe.models.registry",
     "gradprobe.probes.registry",
     "gradprobe.tasks.registry",
