@@ -1,4 +1,4 @@
-"""Run the benchmarks and write their table: ``python reports/benchmarks/rebuild.py``.
+"""Run the benchmarks and write their table: ``python reports/benchmarks/rebuild_benchmarks.py``.
 
 Writes ``benchmarks.csv`` and ``benchmarks.md`` beside this file.  Every ratio is one of processor
 times in one thread, of functions timed in turn in the same run (`tests/helpers/interleaving.py`).
