@@ -14,13 +14,15 @@ column                  dtype        meaning
 ``quantity``            string       ``log_sigma``, ``log_norm_fro``, ``real``, ``imag``, …
 ``matrix``              string       ``end_to_end`` M_t = ∂s_t/∂s_0, ``tail`` ∂s_T/∂s_t,
                                      ``step`` J_t = ∂s_t/∂s_{t-1},
+                                     ``step_minus_identity`` J_t − I,
                                      ``vector_field`` F_t = (J_t − I)/ε, ``input`` ∂h_T/∂x_t,
                                      ``parameter`` ∂h_T/∂θ, ``loss`` ∂L/∂h_t; missing for what is
                                      no matrix's, such as ‖h_t‖
 ``block``               string       ``state`` (all of s) or ``hidden`` (rows and columns of h);
                                      the name of θ for ``parameter``; ``layers.l`` for a layer
 ``rank``                Int64        index in a spectrum, from 1; missing for a scalar
-``value``               float64      the value; norms and singular values as natural logarithms
+``value``               float64      the value; norms and singular values as natural logarithms;
+                                     NaN where nothing but rounding is left
 ``error``               float64      estimated absolute error of ``value``; inf = not determined
 ``resolved``            boolean      whether ``error`` is within the probe's tolerance
 ``method``              string       how step Jacobians were had: ``pointwise`` (a matrix product
