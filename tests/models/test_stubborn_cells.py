@@ -206,6 +206,25 @@ def test_a_module_that_cannot_be_copied_is_refused_with_the_reason() -> None:
         gp.probe(cell, draw_inputs(), state=torch.zeros(BATCH, UNITS))
 
 
+class KnowsItsBatch(Plain):
+    """Takes one number of sequences, and has something of its own for each of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.offsets = torch.linspace(-1, 1, BATCH)
+
+    def forward(self, x: Tensor, h: Tensor) -> Tensor:
+        assert len(x) == BATCH
+        return super().forward(x, h + self.offsets[:, None])
+
+
+def test_a_cell_that_takes_one_number_of_sequences_only_goes_step_by_step() -> None:
+    path = models.trace(models.adapt(KnowsItsBatch(), state_size=UNITS), draw_inputs())
+    reference = end_to_end_jacobian(path.model, draw_inputs())
+    torch.testing.assert_close(end_to_end(path), reference, rtol=1e-12, atol=1e-15)
+    assert path.model.jacobian_method == "autograd_by_step"
+
+
 # ---- what is no function of its input and state, or has no Jacobian for each sequence
 
 
