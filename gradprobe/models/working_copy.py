@@ -45,7 +45,7 @@ def working_copy(module: Module, dtype: torch.dtype) -> Module:
     require_support(dtype, device_of(module, torch.device("cpu")))
     # A deep copy refuses tensors that are results of a computation, such as a normalised weight.
     results = {
-        id(tensor): tensor.detach().clone() for tensor in _tensors_of(module) if not tensor.is_leaf
+        id(tensor): tensor.detach().clone() for tensor in tensors_of(module) if not tensor.is_leaf
     }
     try:
         twin = copy.deepcopy(module, results)
@@ -70,7 +70,7 @@ def dtype_of(module: nn.Module) -> torch.dtype:
     >>> dtype_of(nn.Linear(2, 3, dtype=torch.bfloat16))
     torch.bfloat16
     """
-    dtypes = (tensor.dtype for tensor in _tensors_of(module) if tensor.is_floating_point())
+    dtypes = (tensor.dtype for tensor in tensors_of(module) if tensor.is_floating_point())
     return next(dtypes, torch.get_default_dtype())
 
 
@@ -82,11 +82,19 @@ def device_of(module: nn.Module, otherwise: torch.device) -> torch.device:
     >>> device_of(nn.Linear(2, 3, device="meta"), torch.device("cpu"))
     device(type='meta')
     """
-    return next((tensor.device for tensor in _tensors_of(module)), otherwise)
+    return next((tensor.device for tensor in tensors_of(module)), otherwise)
 
 
-def _tensors_of(module: nn.Module) -> Iterator[Tensor]:
-    """Yield parameters, buffers, and the tensors that attributes hold besides."""
+def tensors_of(module: nn.Module) -> Iterator[Tensor]:
+    """Yield parameters, buffers, and the tensors that attributes hold besides, some repeatedly.
+
+    Examples
+    --------
+    >>> module = nn.Linear(2, 3, bias=False)
+    >>> module.masks = [torch.ones(3), {"second": torch.zeros(3)}]
+    >>> len({id(tensor) for tensor in tensors_of(module)})
+    3
+    """
     yield from module.parameters()
     yield from module.buffers()
     for part in module.modules():
@@ -105,7 +113,7 @@ def converted(module: Module, dtype: torch.dtype) -> Module:
     >>> converted(module, torch.float64).weight.dtype
     torch.complex128
     """
-    for tensor in _tensors_of(module):
+    for tensor in tensors_of(module):
         if tensor.is_complex():
             tensor.data = tensor.data.to(torch.promote_types(dtype, torch.complex32))
         elif tensor.is_floating_point():

@@ -15,6 +15,7 @@ from torch.nn.functional import linear
 import gradprobe as gp
 from gradprobe import models
 from gradprobe.errors import ArgumentError
+from gradprobe.models.working_copy import tensors_of
 from gradprobe.probes.dense_reference import end_to_end_jacobian
 
 LENGTH, BATCH, FEATURES, UNITS = 6, 3, 2, 4
@@ -111,6 +112,20 @@ def test_a_function_has_the_parameters_that_it_uses_and_runs_on_copies(case: str
             expected = function(now, expected)
     torch.testing.assert_close(list(path.states())[-1].float(), expected)
     gp.testing.check_cell(function, draw_inputs(), state)
+
+
+W = torch.zeros(7)  # another than the attribute of the same name
+
+
+def reads_an_attribute(x: Tensor, h: Tensor) -> Tensor:
+    return torch.tanh(linear(h, GLOBAL_CELL.W))
+
+
+def test_only_variables_that_a_function_reads_are_taken() -> None:
+    model = models.adapt(reads_an_attribute, state_size=UNITS)
+    tensors = {id(tensor) for tensor in tensors_of(model)}
+    assert id(GLOBAL_CELL.W) in tensors
+    assert id(W) not in tensors
 
 
 def test_what_a_function_uses_is_shared_and_left_as_it_is() -> None:

@@ -6,6 +6,7 @@ found, they can be converted, copied and shared like those of a module.
 
 from __future__ import annotations
 
+import dis
 import functools
 from types import CellType, CodeType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
@@ -133,7 +134,10 @@ def _variables(function: FunctionType) -> dict[str, Any]:
 
 
 def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
+    """Yield the global variables that a function reads; attributes of the same name are others."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname == "LOAD_GLOBAL":
+            yield str(instruction.argval)
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names(constant)
