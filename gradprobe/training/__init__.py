@@ -18,7 +18,7 @@ from gradprobe._lazy import lazy_names
 if TYPE_CHECKING:
     from gradprobe.training.lightning import MonitorCallback as MonitorCallback
     from gradprobe.training.monitor import Monitor as Monitor
-    from gradprobe.training.monitor import Overhead as Overhead
+    from gradprobe.training.overhead import Overhead as Overhead
     from gradprobe.training.tensorboard import TensorBoardWriter as TensorBoardWriter
 
 __all__ = ["Monitor", "MonitorCallback", "Overhead", "TensorBoardWriter"]
@@ -28,7 +28,7 @@ __getattr__ = lazy_names(
     {
         "Monitor": "gradprobe.training.monitor",
         "MonitorCallback": "gradprobe.training.lightning",
-        "Overhead": "gradprobe.training.monitor",
+        "Overhead": "gradprobe.training.overhead",
         "TensorBoardWriter": "gradprobe.training.tensorboard",
     },
 )

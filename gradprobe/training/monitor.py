@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple, Self
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import torch
 from torch import nn
 
 from gradprobe import checks, frame
-from gradprobe.errors import ArgumentError, MonitorError
+from gradprobe.errors import ArgumentError, MonitorError, NonFiniteError
 from gradprobe.models import RecurrentModel, adapt
 from gradprobe.models.opaque.inference import state_in
 from gradprobe.models.opaque.nesting import leaves_of
+from gradprobe.probes.registry import PROBES
+from gradprobe.registry import check_name
+from gradprobe.training.finding import recurrent_part
+from gradprobe.training.overhead import Overhead, Stopwatch
 from gradprobe.training.passes import SEQUENCE_MODULES, CellPass, SequencePass
 from gradprobe.training.record import record
+from gradprobe.training.recordings import Recordings, write_parquet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from types import TracebackType
+    import os
+    from collections.abc import Callable, Mapping, Sequence
 
     import pandas as pd
     from torch import Tensor
@@ -27,24 +32,12 @@ if TYPE_CHECKING:
     from gradprobe.models import OpaqueModel
 
 
-class Overhead(NamedTuple):
-    """What monitoring has cost.
+class Scaler(Protocol):
+    """What multiplies a loss, such as ``torch.amp.GradScaler``."""
 
-    Attributes
-    ----------
-    seconds
-        Wall-clock time spent in the monitor.
-    fraction
-        Of all the time since it was attached.
-
-    Examples
-    --------
-    >>> Overhead(seconds=1.0, fraction=0.25).fraction
-    0.25
-    """
-
-    seconds: float
-    fraction: float
+    def get_scale(self) -> float:
+        """Return the factor."""
+        ...
 
 
 class Monitor:
@@ -57,20 +50,35 @@ class Monitor:
 
     Parameters
     ----------
-    module
-        The recurrent part of the network: a ``torch.nn.RNN``, ``LSTM`` or ``GRU``, a model of
-        gradprobe's own, or a cell (input, state) → state that the loop calls at each step.
+    model
+        What is trained: a ``torch.nn.RNN``, ``LSTM`` or ``GRU``, a model of gradprobe's own, a
+        ``torch.nn`` cell, or a network with exactly one of these inside.  A module without any is
+        taken for a cell, (input, state) → state or (output, state), that the loop calls at each
+        step.
     probes
         Names out of `gradprobe.probes.PROBES`, or a mapping from names to options; may be empty.
     every
-        Record iterations 0, `every`, 2 · `every`, ….
+        Record the first iteration, and every so many after it.
     sequences
         How many of the batch are measured, the first ones: probes cost time for each.
     lengths
         Prefixes to measure at; the whole length if not given.
+    dtype
+        What to measure in; float64 by default, None for the model's own.
+    iteration
+        How many iterations the model has been trained for already.
+    folder
+        Write each record there, as Parquet, as soon as it is made: nothing is lost however the
+        training ends, and memory does not grow.  What the folder holds already is part of the
+        table.  If not given, records are kept in memory.
+    most_rows
+        How many rows to keep in memory: when there are more, every second record is dropped, with
+        a warning, and `every` doubled.
     on_record
         Called after each record with the iteration and its rows, for example a
         `TensorBoardWriter`.
+    enabled
+        False: no hook is ever registered, and `step` does nothing.
 
     Raises
     ------
@@ -89,9 +97,16 @@ class Monitor:
     ``backward``, before clipping; with a gradient scaler its scale is taken out.  Where the scaler
     finds them infinite and skips the iteration, so are the values here.
 
-    For a module that takes whole sequences, back-propagation through time is done again in float64
-    with its exact step Jacobians, from the gradient on its output.  For a cell the gradients are
-    those of automatic differentiation itself, in the dtype of the training, for t = 1 … T.
+    For a module that takes whole sequences, back-propagation through time is done again in `dtype`
+    with its exact step Jacobians, from the gradient on its output and its final state.  For a cell
+    the gradients are those of automatic differentiation itself, in the dtype of the training, for
+    t = 1 … T (column ``method``: ``autograd_of_loss``); those so small that they may have
+    underflowed are not resolved.
+
+    Passes without gradients, such as those of a validation, are not recorded, nor are those to
+    which no gradient came back.  A weight or a state that has become NaN or infinite is told by a
+    warning: the training goes on.  A compiled module must not be compiled in one piece with the
+    network around it, since its hook is never called then; monitor one that is run as it is.
 
     Examples
     --------
@@ -99,7 +114,7 @@ class Monitor:
     >>> _ = torch.manual_seed(0)
     >>> network = torch.nn.ModuleDict({"rnn": torch.nn.GRU(3, 16), "readout": nn.Linear(16, 2)})
     >>> optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
-    >>> with Monitor(network["rnn"], probes=["singular_values"], every=5) as monitor:
+    >>> with Monitor(network, probes=["singular_values"], every=5) as monitor:
     ...     for _ in range(11):
     ...         inputs, targets = torch.randn(20, 8, 3), torch.randint(2, (8,))
     ...         hidden, _ = network["rnn"](inputs)
@@ -117,34 +132,56 @@ class Monitor:
 
     def __init__(
         self,
-        module: nn.Module,
+        model: nn.Module,
         probes: Sequence[str] | Mapping[str, Mapping[str, Any]] = ("gradient_norm",),
         every: int = 100,
         *,
         sequences: int = 4,
         lengths: Sequence[int] | None = None,
-        on_record: Callable[[int, pd.DataFrame], None] | None = None,
+        dtype: torch.dtype | None = torch.float64,
+        iteration: int = 0,
+        folder: str | os.PathLike[str] | None = None,
+        most_rows: int = 1_000_000,
+        on_record: Callable[[int, pd.DataFrame], object] | None = None,
+        enabled: bool = True,
     ) -> None:
-        if not isinstance(module, nn.Module):
-            raise ArgumentError(f"module must be a torch.nn.Module, got {type(module).__name__}")
-        self.module = module
-        self.probes = probes if not isinstance(probes, str) else [probes]
-        self.every = checks.positive_integer("every", every)
+        self.module = recurrent_part(model)
+        self.probes = check_probes(probes)
         self.sequences = checks.positive_integer("sequences", sequences)
         self.lengths = lengths
+        self.dtype = dtype
         self.on_record = on_record
-        self.iteration = 0
-        self._takes_sequences = isinstance(module, SEQUENCE_MODULES)
+        self.iteration = int(checks.non_negative_number("iteration", iteration))
+        self._takes_sequences = isinstance(self.module, SEQUENCE_MODULES)
         self._adapted: RecurrentModel | OpaqueModel | None = (
-            adapt(module) if self._takes_sequences else None
+            adapt(self.module) if self._takes_sequences else None
+        )
+        self._recordings = Recordings(
+            folder,
+            most_rows=checks.positive_integer("most_rows", most_rows),
+            first=self.iteration,
+            every=checks.positive_integer("every", every),
         )
         self._passes: list[SequencePass | CellPass] = []
-        self._tables: list[pd.DataFrame] = []
-        self._seconds, self._attached = 0.0, time.perf_counter()
+        self._stopwatch = Stopwatch()
+        self._enabled = enabled
         self._hook: torch.utils.hooks.RemovableHandle | None = None
-        self._listen()
+        self._listen_if_due()
 
-    def step(self, scaler: torch.amp.GradScaler | None = None) -> None:
+    @property
+    def every(self) -> int:
+        """How many iterations lie between two records."""
+        return self._recordings.every
+
+    @property
+    def overhead(self) -> Overhead:
+        """What monitoring has cost, in seconds and as a fraction of the loop's time so far.
+
+        On an accelerator, which computes while Python goes on, this includes waiting for it.
+        """
+        return self._stopwatch.overhead()
+
+    def step(self, scaler: Scaler | None = None) -> None:
         """Finish an iteration: call it after ``backward``, before clipping and the optimizer.
 
         Parameters
@@ -158,42 +195,40 @@ class Monitor:
         MonitorError
             The iteration is to be recorded, but no gradient came back to the module.
         """
-        with self._timed():
-            if self._hook is not None:
-                self._record(1.0 if scaler is None else scaler.get_scale())
-                self._remove_hook()
-            self.iteration += 1
-            if self.iteration % self.every == 0:
-                self._listen()
+        if not self._enabled:
+            return
+        if self._hook is None:
+            self._stopwatch.passed()
+        else:
+            with self._stopwatch.running():
+                self._remove_hook()  # first: the module is copied to be measured
+                self._record(1.0 if scaler is None else float(scaler.get_scale()))
+        self.iteration += 1
+        self._listen_if_due()
 
     def frame(self) -> pd.DataFrame:
         """Return all that has been recorded, with the columns of `gradprobe.frame`."""
-        return frame.concatenate(self._tables)
+        return self._recordings.frame()
 
-    @property
-    def overhead(self) -> Overhead:
-        """What monitoring has cost so far."""
-        return Overhead(self._seconds, self._seconds / (time.perf_counter() - self._attached))
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write all that has been recorded as one Parquet file."""
+        write_parquet(self.frame(), Path(path))
 
     def close(self) -> None:
         """Stop listening; what was recorded stays."""
+        self._enabled = False
         self._remove_hook()
-        self._passes.clear()
+        self._passes = []
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def _listen(self) -> None:
-        self._passes.clear()
-        self._hook = self.module.register_forward_hook(self._note, with_kwargs=True)
+    def _listen_if_due(self) -> None:
+        if self._enabled and self._recordings.due(self.iteration):
+            self._hook = self.module.register_forward_hook(self._note, with_kwargs=True)
 
     def _remove_hook(self) -> None:
         if self._hook is not None:
@@ -206,22 +241,29 @@ class Monitor:
         """Take note of a forward pass, unless no gradient can come back to it."""
         if not torch.is_grad_enabled():
             return
-        with self._timed():
+        with self._stopwatch.running():
             arguments = (*arguments, *options.values())
-            if self._takes_sequences:
-                self._passes.append(SequencePass(module, arguments, result, self.sequences))
-            else:
+            if not self._takes_sequences:
                 self._note_step(arguments, result)
+            elif not self._have_enough():
+                self._passes.append(SequencePass(module, arguments, result, self.sequences))
 
     def _note_step(self, arguments: tuple[Any, ...], result: Any) -> None:
-        state = arguments[1] if len(arguments) > 1 else None
+        inputs, state = arguments[0], arguments[1] if len(arguments) > 1 else None
         if self._adapted is None:
-            self._adapted = _adapted_cell(self.module, arguments[0], state)
-        if not self._passes or not _continues(state):
-            self._passes.append(CellPass(state, self.sequences))
-        current = self._passes[-1]
-        if isinstance(current, CellPass):
-            current.add(arguments[0], _hidden(result, self._adapted))
+            self._adapted = _adapted_cell(self.module, inputs, state)
+        current = self._passes[-1] if self._passes else None
+        if not isinstance(current, CellPass) or not current.continues(state):
+            if self._have_enough():
+                return
+            current = CellPass(self.module, state, self.sequences)
+            self._passes.append(current)
+        new, hidden = _new_state(result, self._adapted)
+        current.add(inputs, state, new, hidden)
+
+    def _have_enough(self) -> bool:
+        """Whether gradients came back for as many sequences as are to be measured."""
+        return sum(one.batch for one in self._passes if one.is_complete) >= self.sequences
 
     def _record(self, scale: float) -> None:
         complete = [one for one in self._passes if one.is_complete]
@@ -232,31 +274,39 @@ class Monitor:
                 f"{type(self.module).__name__}: call step() after loss.backward(), once for each "
                 "iteration, and monitor a module that the loss depends on"
             )
-        table = record(
-            self._adapted,
-            complete,
+        tables, taken = [], 0
+        for one in complete:
+            found = self._measured(one, self._adapted, scale)
+            tables += [table.assign(sequence=table["sequence"] + taken) for table in found]
+            taken += one.batch
+        table = frame.concatenate(tables, model=self._adapted.name, iteration=self.iteration)
+        table = table[(table["sequence"] < self.sequences).fillna(value=True)]
+        table = frame.conform(table.reset_index(drop=True))
+        self._recordings.add(self.iteration, table)
+        if self.on_record is not None:
+            self.on_record(self.iteration, table)
+
+    def _measured(
+        self, one: SequencePass | CellPass, model: RecurrentModel | OpaqueModel, scale: float
+    ) -> list[pd.DataFrame]:
+        tables: list[pd.DataFrame] = []
+        found = record(
+            model,
+            one,
             probes=self.probes,
             lengths=self.lengths,
-            sequences=self.sequences,
+            dtype=self.dtype,
             scale=scale,
-        ).assign(iteration=self.iteration)
-        self._tables.append(frame.conform(table))
-        if self.on_record is not None:
-            self.on_record(self.iteration, self._tables[-1])
-
-    @contextmanager
-    def _timed(self) -> Iterator[None]:
-        start = time.perf_counter()
+        )
         try:
-            yield
-        finally:
-            self._seconds += time.perf_counter() - start
-
-
-def _continues(state: Any) -> bool:
-    """Return whether a state has come out of an earlier step."""
-    tensors = [leaf for leaf in leaves_of(state) if isinstance(leaf, torch.Tensor)]
-    return any(tensor.grad_fn is not None for tensor in tensors)
+            tables.extend(found)  # keeps those that were made before an error
+        except NonFiniteError as error:  # a diverging training goes on, and may recover
+            warnings.warn(
+                f"iteration {self.iteration} is not recorded in full: {error}",
+                RuntimeWarning,
+                stacklevel=4,
+            )
+        return tables
 
 
 def _adapted_cell(module: nn.Module, inputs: Tensor, state: Any) -> RecurrentModel | OpaqueModel:
@@ -266,12 +316,33 @@ def _adapted_cell(module: nn.Module, inputs: Tensor, state: Any) -> RecurrentMod
     return adapt(module, state_size=state, example_input=inputs)
 
 
-def _hidden(result: Any, adapted: RecurrentModel | OpaqueModel) -> Tensor:
-    """Return the tensor of a cell's result that is h."""
+def _new_state(result: Any, adapted: RecurrentModel | OpaqueModel) -> tuple[Any, Tensor]:
+    """Return the new state out of what a cell returned, and the tensor of it that is h."""
     if isinstance(adapted, RecurrentModel):
-        hidden: Tensor = result[0] if isinstance(result, tuple) else result
-        return hidden
-    leaves = list(leaves_of(state_in(result, adapted.structure, adapted.name)))
+        return result, result[0] if isinstance(result, tuple) else result
+    new = state_in(result, adapted.structure, adapted.name)
+    leaves = list(leaves_of(new))
     starts = [adapted.structure.slice_of(index).start for index in range(len(leaves))]
-    chosen: Tensor = leaves[starts.index(adapted.hidden_slice.start)]
-    return chosen
+    return new, leaves[starts.index(adapted.hidden_slice.start)]
+
+
+def check_probes(
+    probes: Sequence[str] | Mapping[str, Mapping[str, Any]],
+) -> Sequence[str] | Mapping[str, Mapping[str, Any]]:
+    """Return the probes if they are known, and not what the monitor records itself.
+
+    Examples
+    --------
+    >>> check_probes(["singular_values"])
+    ['singular_values']
+    """
+    if isinstance(probes, str):
+        raise ArgumentError(f"probes must be a list of names or a mapping, got {probes!r}")
+    for name in probes:
+        check_name("probe", PROBES, name)
+        if name == "loss_gradient":
+            raise ArgumentError(
+                "probes must not name 'loss_gradient': a monitor records the gradient of the "
+                "actual loss in any case"
+            )
+    return probes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,10 +13,9 @@ from gradprobe.errors import MonitorError
 from gradprobe.models import OpaqueModel, RecurrentModel
 from gradprobe.models.joint_state import joint_state
 from gradprobe.models.opaque.nesting import leaves_of, map_leaves
+from gradprobe.training.gradients import Gradients, widened
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor
 
 SEQUENCE_MODULES = (nn.RNNBase, RecurrentModel, OpaqueModel)
@@ -26,7 +27,8 @@ class SequencePass:
 
     The gradient that comes back to its output, and to its final state, is what the loss has to do
     with them directly; what it has to do with h_t through later states is for the step Jacobians to
-    tell.
+    tell.  Only what belongs to the first sequences is kept, and copied: a loop may use the same
+    memory for its next batch.
 
     Parameters
     ----------
@@ -36,61 +38,82 @@ class SequencePass:
         Of the call.
     sequences
         How many of the batch are followed, the first ones.
+
+    Attributes
+    ----------
+    layered
+        Whether each part of a state is (layers, B, N), as torch.nn has it.
+
+    Raises
+    ------
+    MonitorError
+        The inputs are packed, or not of one of torch.nn's shapes.
     """
 
     def __init__(
         self, module: nn.Module, arguments: tuple[Any, ...], result: Any, sequences: int
     ) -> None:
-        inputs = arguments[0]
-        if not isinstance(inputs, torch.Tensor) or inputs.ndim != 3:
-            kind = type(inputs).__name__
-            shape = f" {tuple(inputs.shape)}" if isinstance(inputs, torch.Tensor) else ""
-            raise MonitorError(
-                "a monitored module must be given inputs (T, B, D), or (B, T, D) if it is "
-                f"batch_first, got {kind}{shape}; pad packed sequences"
-            )
+        inputs, torchs = arguments[0], isinstance(module, nn.RNNBase)
+        self._unbatched = torchs and isinstance(inputs, torch.Tensor) and inputs.ndim == 2
         self._batch_axis = 0 if getattr(module, "batch_first", False) else 1
+        self.layered = torchs
         self._first = slice(0, sequences)
-        self._state_axis = 1 if isinstance(module, nn.RNNBase) else 0
-        self.inputs = self._time_first(inputs.detach())
+        _check_inputs(inputs, torchs)
+        self.inputs = self._time_first(inputs).clone()
         state = arguments[1] if len(arguments) > 1 else None
-        self.initial = None if state is None else map_leaves(self._of_state, state)
-        self._output, self._final = result
-        self._gradients: dict[int, Tensor] = {}
-        for index, tensor in enumerate((self._output, *leaves_of(self._final))):
-            if tensor.requires_grad:
-                tensor.register_hook(self._keeper(index))
+        self.initial = (
+            None if state is None else map_leaves(lambda leaf: self._of_state(leaf).clone(), state)
+        )
+        output, final = result
+        self._like = torch.zeros_like(self._time_first(output))
+        self._like_final = map_leaves(lambda leaf: torch.zeros_like(self._of_state(leaf)), final)
+        self._gradients = Gradients()
+        self._gradients.watch(0, output, self._time_first)
+        for index, tensor in enumerate(leaves_of(final), start=1):
+            self._gradients.watch(index, tensor, self._of_state)
+
+    @property
+    def batch(self) -> int:
+        """How many sequences are followed."""
+        return self.inputs.shape[1]
 
     @property
     def is_complete(self) -> bool:
         """Whether a gradient has come back."""
-        return bool(self._gradients)
+        return bool(self._gradients.by_number)
 
     def direct(self) -> Tensor:
         """Return ∂⁺L/∂h_t for t = 1 … T, shape (T, b, N)."""
-        gradient = self._gradients.get(0)
-        return self._time_first(torch.zeros_like(self._output) if gradient is None else gradient)
+        return self._gradients.by_number.get(0, widened(self._like))
 
     def final(self, model: RecurrentModel | OpaqueModel) -> Tensor:
         """Return ∂⁺L/∂s_T, shape (b, S)."""
-        zeros = (torch.zeros_like(tensor) for tensor in leaves_of(self._final))
-        kept = iter([self._gradients.get(i, zero) for i, zero in enumerate(zeros, start=1)])
-        gradients = map_leaves(lambda _: self._of_state(next(kept)), self._final)
+        numbers = itertools.count(1)
+        gradients = map_leaves(
+            lambda zeros: self._gradients.by_number.get(next(numbers), widened(zeros)),
+            self._like_final,
+        )
         return flat_state(gradients, model)
 
-    def _keeper(self, index: int) -> Callable[[Tensor], None]:
-        def keep(gradient: Tensor) -> None:
-            kept = self._gradients.get(index)
-            self._gradients[index] = gradient.detach() if kept is None else kept + gradient
-
-        return keep
-
     def _time_first(self, tensor: Tensor) -> Tensor:
-        return tensor.detach().movedim(self._batch_axis, 1)[:, self._first]
+        tensor = tensor.detach()
+        tensor = tensor.unsqueeze(self._batch_axis) if self._unbatched else tensor
+        return tensor.movedim(self._batch_axis, 1)[:, self._first]
 
     def _of_state(self, tensor: Tensor) -> Tensor:
-        chosen = (slice(None), self._first) if self._state_axis == 1 else (self._first,)
-        return tensor.detach()[chosen]
+        tensor = tensor.detach()
+        tensor = tensor.unsqueeze(1) if self._unbatched else tensor
+        return tensor[:, self._first] if self.layered else tensor[self._first]
+
+
+def _check_inputs(inputs: object, torchs: bool) -> None:
+    shapes = "(T, B, D), or (B, T, D) if it is batch_first, or (T, D)"
+    if not isinstance(inputs, torch.Tensor) or inputs.ndim < 2 or (torchs and inputs.ndim > 3):
+        shape = f" {tuple(inputs.shape)}" if isinstance(inputs, torch.Tensor) else ""
+        raise MonitorError(
+            f"a monitored module must be given inputs {shapes}, got {type(inputs).__name__}{shape};"
+            " pad packed sequences"
+        )
 
 
 class CellPass:
@@ -100,24 +123,54 @@ class CellPass:
 
     Parameters
     ----------
+    module
+        The cell.
     initial
         s_0 as the cell was given it, or None.
     sequences
         How many of the batch are followed, the first ones.
+
+    Attributes
+    ----------
+    changed_at
+        The first step t whose state is not the tensors that the step before returned; None if the
+        steps are the cell's alone.
+    dtype
+        Of the gradients.
     """
 
-    def __init__(self, initial: Any, sequences: int) -> None:
+    def __init__(self, module: nn.Module, initial: Any, sequences: int) -> None:
         self._first = slice(0, sequences)
-        self.initial = None if initial is None else map_leaves(self._chosen, initial)
+        self._torchs = isinstance(module, nn.RNNCellBase)
+        self.initial = (
+            None
+            if initial is None
+            else map_leaves(lambda leaf: self._chosen(leaf).clone(), initial)
+        )
+        self.changed_at: int | None = None
+        self.dtype = torch.float64
         self._inputs: list[Tensor] = []
-        self._gradients: dict[int, Tensor] = {}
+        self._last: list[Tensor] = []
+        self._gradients = Gradients()
 
-    def add(self, inputs: Tensor, hidden: Tensor) -> None:
-        """Take note of one step: x_t and h_t."""
-        step = len(self._inputs)
-        self._inputs.append(self._chosen(inputs))
-        if hidden.requires_grad:
-            hidden.register_hook(lambda gradient: self._keep(step, gradient))
+    def continues(self, state: Any) -> bool:
+        """Return whether a call with this state is the next step of this sequence.
+
+        It is if no gradient has come back yet, and the state is what the last call returned or else
+        was computed from it, or from parameters.
+        """
+        if self.is_complete or state is None:
+            return False
+        return self._is_last(state) or any(leaf.grad_fn is not None for leaf in leaves_of(state))
+
+    def add(self, inputs: Tensor, state: Any, new: Any, hidden: Tensor) -> None:
+        """Take note of one step: x_t, s_{t-1}, s_t and h_t."""
+        if self._inputs and self.changed_at is None and not self._is_last(state):
+            self.changed_at = len(self._inputs) + 1
+        self._last = list(leaves_of(new))
+        self.dtype = hidden.dtype
+        self._gradients.watch(len(self._inputs), hidden, self._chosen)
+        self._inputs.append(self._chosen(inputs).clone())
 
     @property
     def inputs(self) -> Tensor:
@@ -125,21 +178,29 @@ class CellPass:
         return torch.stack(self._inputs)
 
     @property
+    def batch(self) -> int:
+        """How many sequences are followed."""
+        return len(self._inputs[0])
+
+    @property
     def is_complete(self) -> bool:
         """Whether a gradient has come back."""
-        return bool(self._gradients)
+        return bool(self._gradients.by_number)
 
     def gradients(self) -> Tensor:
         """Return ∂L/∂h_t for t = 1 … T, shape (T, b, N), zero where none came back."""
-        like = next(iter(self._gradients.values()))
-        zeros = torch.zeros_like(like)
-        return torch.stack([self._gradients.get(t, zeros) for t in range(len(self._inputs))])
+        kept = self._gradients.by_number
+        zeros = torch.zeros_like(next(iter(kept.values())))
+        return torch.stack([kept.get(t, zeros) for t in range(len(self._inputs))]).flatten(2)
 
-    def _keep(self, step: int, gradient: Tensor) -> None:
-        self._gradients[step] = self._chosen(gradient).flatten(1)
+    def _is_last(self, state: Any) -> bool:
+        leaves = list(leaves_of(state))
+        return len(leaves) == len(self._last) and all(map(operator.is_, leaves, self._last))
 
     def _chosen(self, tensor: Tensor) -> Tensor:
-        return tensor.detach()[self._first]
+        tensor = tensor.detach()
+        unbatched = self._torchs and tensor.ndim == 1
+        return (tensor.unsqueeze(0) if unbatched else tensor)[self._first]
 
 
 def flat_state(state: Any, model: RecurrentModel | OpaqueModel) -> Tensor:

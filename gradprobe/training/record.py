@@ -9,97 +9,127 @@ import numpy as np
 import torch
 
 from gradprobe import frame
-from gradprobe.models import trace
+from gradprobe.errors import MonitorError
+from gradprobe.linalg import Size
+from gradprobe.linalg.cotangents import stable_norm
+from gradprobe.models import RecurrentModel, trace
 from gradprobe.probes import probe
 from gradprobe.probes.backward_sweep import loss_sweep
-from gradprobe.training.passes import CellPass, flat_state
+from gradprobe.training.passes import CellPass, SequencePass, flat_state
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     import pandas as pd
     from torch import Tensor
 
-    from gradprobe.models import OpaqueModel, RecurrentModel
-    from gradprobe.training.passes import SequencePass
+    from gradprobe.models import OpaqueModel
 
 TOLERANCE = 1e-6
+"""Largest error of a logarithm that counts as resolved."""
+
+METHOD = "autograd_of_loss"
+"""How ∂L/∂h_t is had where each h_t is a tensor of the training's own computation."""
 
 
 def record(
     model: RecurrentModel | OpaqueModel,
-    passes: Sequence[SequencePass | CellPass],
+    one: SequencePass | CellPass,
     *,
     probes: Sequence[str] | Mapping[str, Mapping[str, Any]],
     lengths: Sequence[int] | None,
-    sequences: int,
+    dtype: torch.dtype | None,
     scale: float,
-) -> pd.DataFrame:
-    """Return the rows of the loss and of the probes, on the first sequences of some passes.
+) -> Iterator[pd.DataFrame]:
+    """Yield the rows of the loss, and those of the probes, on the sequences of a pass.
 
     Parameters
     ----------
     model
         The monitored module, adapted.
-    passes
-        Forward passes to which a gradient has come back.
-    probes, lengths
-        What to measure besides the gradient of the loss; see `gradprobe.probe`.
-    sequences
-        How many sequences in all.
+    one
+        A forward pass to which a gradient has come back.
+    probes, lengths, dtype
+        What to measure besides the gradient of the loss, and in what; see `gradprobe.probe`.
     scale
         What the loss was multiplied by.
+
+    Raises
+    ------
+    MonitorError
+        Probes are asked for along steps that are not the cell's alone.
     """
-    tables, taken = [], 0
-    for one in passes:
-        count = min(sequences - taken, one.inputs.shape[1])
-        if count <= 0:
-            break
-        inputs, state = _arguments(one, model, count)
-        found = [_loss_rows(one, model, inputs, state, count, scale)]
-        if probes:
-            found.append(probe(model, inputs, probes, lengths, state=state))
-        table = frame.concatenate(found, model=model.name)
-        tables.append(table.assign(sequence=table["sequence"] + taken))
-        taken += count
-    return frame.concatenate(tables)
+    state = _state(one, model)
+    inputs = one.inputs.transpose(0, 1) if model.batch_first else one.inputs
+    if isinstance(one, CellPass):
+        yield _rows(*_norms(one), scale, first=1, method=METHOD, dtype=one.dtype)
+        if probes and one.changed_at is not None:
+            raise MonitorError(
+                f"the state that {model.name!r} was given at step t = {one.changed_at} is not what "
+                "it had returned at the step before; probes need steps that are the cell's alone: "
+                "monitor the module that makes the whole step, or pass probes=[]"
+            )
+    else:
+        yield _swept(one, model, inputs, state, dtype, scale)
+    if probes:
+        yield probe(model, inputs, probes, lengths, state=state, dtype=dtype)
 
 
-def _arguments(
-    one: SequencePass | CellPass, model: RecurrentModel | OpaqueModel, count: int
-) -> tuple[Tensor, Tensor | None]:
-    """Return the inputs as the model takes them, and s_0, of some sequences."""
-    state = None
-    if one.initial is not None:
-        state = _flat(one.initial, model)[:count]
-    inputs = one.inputs[:, :count]
-    return (inputs.transpose(0, 1) if model.batch_first else inputs), state
+def _state(one: SequencePass | CellPass, model: RecurrentModel | OpaqueModel) -> Any:
+    """Return s_0 as the model takes it; an adapted cell takes what the cell itself does."""
+    initial = one.initial
+    if isinstance(one, SequencePass) and one.layered and initial is not None:
+        return flat_state(initial, model)
+    if isinstance(model, RecurrentModel) and isinstance(initial, tuple | list):
+        return torch.cat(tuple(initial), dim=-1)
+    return initial
 
 
-def _flat(initial: Any, model: RecurrentModel | OpaqueModel) -> Tensor:
-    if isinstance(initial, torch.Tensor) and initial.ndim == 2:
-        return initial
-    if isinstance(initial, tuple) and all(part.ndim == 2 for part in initial):
-        return torch.cat(initial, dim=-1)
-    return flat_state(initial, model)
-
-
-def _loss_rows(
-    one: SequencePass | CellPass,
+def _swept(
+    one: SequencePass,
     model: RecurrentModel | OpaqueModel,
     inputs: Tensor,
-    state: Tensor | None,
-    count: int,
+    state: object,
+    dtype: torch.dtype | None,
     scale: float,
 ) -> pd.DataFrame:
-    if isinstance(one, CellPass):
-        values, errors = _norms(one.gradients()[:, :count])
-        first = 1
-    else:
-        direct, final = one.direct()[:, :count], one.final(model)[:count]
-        values, errors = _swept(model, inputs, state, direct, final)
-        first = 0
-    length = inputs.shape[1 if model.batch_first else 0]
+    """Propagate the direct gradients back through the exact step Jacobians."""
+    direct, final = one.direct(), one.final(model)
+    finite = direct.isfinite().all(0).all(-1) & final.isfinite().all(-1)
+    trajectory = trace(model, inputs, state, dtype=dtype)
+    working = trajectory.model
+    norm = loss_sweep(
+        trajectory,
+        direct.masked_fill(~finite[:, None], 0.0).to(working.dtype),
+        final=final.masked_fill(~finite[:, None], 0.0).to(working.dtype),
+        generator=torch.Generator().manual_seed(0),
+    )
+    values = norm.log_norm.masked_fill(~finite, torch.inf)
+    errors = norm.error.masked_fill(~finite, torch.inf)
+    return _rows(
+        values, errors, scale, first=0, method=working.jacobian_method, dtype=working.dtype
+    )
+
+
+def _norms(one: CellPass) -> tuple[Tensor, Tensor]:
+    """Return log norms of the gradients of a cell's states, and their errors.
+
+    The rounding of the training is part of what is measured.  But a number may have vanished below
+    the range of its dtype: where that could matter, nothing is determined.
+    """
+    gradients = one.gradients()
+    size = stable_norm(gradients)
+    lost = torch.finfo(one.dtype).tiny * gradients.shape[-1] ** 0.5
+    norm = Size(size.log(), torch.full_like(size, math.log(lost))).judged(torch.float64, TOLERANCE)
+    finite = gradients.isfinite().all(-1)
+    return norm.log_norm.masked_fill(~finite, torch.inf), norm.error.masked_fill(~finite, torch.inf)
+
+
+def _rows(
+    values: Tensor, errors: Tensor, scale: float, *, first: int, method: str, dtype: torch.dtype
+) -> pd.DataFrame:
+    error = errors.cpu().numpy()
+    length = len(values) - 1 + first
     return frame.rows(
         probe="loss_gradient",
         quantity="log_norm_fro",
@@ -108,43 +138,9 @@ def _loss_rows(
         length=length,
         step=np.arange(first, length + 1)[:, None],
         sequence=np.arange(values.shape[1]),
-        value=values - math.log(scale),
-        error=errors,
-        resolved=errors <= TOLERANCE,
-        method=model.jacobian_method,
+        value=values.cpu().numpy() - math.log(scale),
+        error=error,
+        resolved=error <= TOLERANCE,
+        method=method,
+        dtype=str(dtype).removeprefix("torch."),
     )
-
-
-def _swept(
-    model: RecurrentModel | OpaqueModel,
-    inputs: Tensor,
-    state: Tensor | None,
-    direct: Tensor,
-    final: Tensor,
-) -> tuple[np.ndarray, np.ndarray]:
-    """Propagate the direct gradients back through the exact step Jacobians."""
-    if not (bool(direct.isfinite().all()) and bool(final.isfinite().all())):
-        unknown = np.full((len(direct) + 1, direct.shape[1]), np.inf)
-        return unknown, unknown
-    trajectory = trace(model, inputs, state)
-    dtype = trajectory.model.dtype
-    norm = loss_sweep(
-        trajectory,
-        direct.to(dtype),
-        final=final.to(dtype),
-        generator=torch.Generator().manual_seed(0),
-    )
-    return norm.log_norm.cpu().numpy(), norm.error.cpu().numpy()
-
-
-def _norms(gradients: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Return log norms of gradients (T, b, N) that training itself has computed.
-
-    What has vanished below the range of their dtype is not a zero: it is not determined.
-    """
-    norm = torch.linalg.vector_norm(gradients.double(), dim=-1)
-    steps = torch.arange(len(norm), 0, -1, device=norm.device).unsqueeze(-1)
-    rounding = torch.finfo(gradients.dtype).eps * 4 * steps.sqrt()
-    tiny = torch.finfo(gradients.dtype).tiny / torch.finfo(gradients.dtype).eps
-    error = torch.where((norm > tiny) & norm.isfinite(), rounding.double(), torch.inf)
-    return norm.log().cpu().numpy(), error.cpu().numpy()

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
-    import numpy as np
     import pandas as pd
 
 
@@ -24,8 +25,9 @@ class Writer(Protocol):
 class TensorBoardWriter:
     """Write each record of a `Monitor`: a histogram of every quantity, and its ends as scalars.
 
-    Tags are ``prefix/probe/quantity/matrix/T``, with ``/largest`` and ``/smallest`` for the
-    scalars; logarithms are natural.  Unresolved and infinite values are left out.
+    Tags are ``prefix/probe/quantity/matrix/block/T``, with ``/largest`` and ``/smallest`` for the
+    scalars; logarithms are natural.  Unresolved and infinite values are left out; ``/resolved``
+    tells which fraction is resolved.
 
     Parameters
     ----------
@@ -47,9 +49,10 @@ class TensorBoardWriter:
     >>> with gp.Monitor(rnn, probes=[], on_record=TensorBoardWriter(Printer())) as monitor:
     ...     rnn(torch.ones(5, 2, 3))[0].sum().backward()
     ...     monitor.step()
-    gradprobe/loss_gradient/log_norm_fro/loss/5 (12,) 0
-    gradprobe/loss_gradient/log_norm_fro/loss/5/largest 0
-    gradprobe/loss_gradient/log_norm_fro/loss/5/smallest 0
+    gradprobe/loss_gradient/log_norm_fro/loss/hidden/5/resolved 0
+    gradprobe/loss_gradient/log_norm_fro/loss/hidden/5 (12,) 0
+    gradprobe/loss_gradient/log_norm_fro/loss/hidden/5/largest 0
+    gradprobe/loss_gradient/log_norm_fro/loss/hidden/5/smallest 0
     """
 
     def __init__(self, writer: Writer, prefix: str = "gradprobe") -> None:
@@ -58,11 +61,16 @@ class TensorBoardWriter:
 
     def __call__(self, iteration: int, table: pd.DataFrame) -> None:
         """Write the rows of one iteration."""
-        finite = table[table["resolved"].fillna(value=True) & (table["value"].abs() < float("inf"))]
-        places = ["probe", "quantity", "matrix", "length"]
-        for place, rows in finite.groupby(places, dropna=False):
-            tag = "/".join([self.prefix, *map(str, place)])
-            values = rows["value"].to_numpy()
+        places = ["probe", "quantity", "matrix", "block", "length"]
+        for place, rows in table.groupby(places, dropna=False):
+            self._write("/".join([self.prefix, *map(str, place)]), rows, iteration)
+
+    def _write(self, tag: str, rows: pd.DataFrame, iteration: int) -> None:
+        resolved = rows["resolved"].fillna(value=True).to_numpy(dtype=bool)
+        self.writer.add_scalar(f"{tag}/resolved", float(resolved.mean()), iteration)
+        values = rows["value"].to_numpy(dtype=float)[resolved]
+        values = values[np.isfinite(values)]
+        if values.size > 0:
             self.writer.add_histogram(tag, values, iteration)
             self.writer.add_scalar(f"{tag}/largest", float(values.max()), iteration)
             self.writer.add_scalar(f"{tag}/smallest", float(values.min()), iteration)

@@ -31,7 +31,7 @@ def test_tensorboard_reads_what_was_recorded(tmp_path: Path) -> None:
                 rnn(inputs)[0][-1].sum().backward()
                 monitor.step()
     events = EventAccumulator(str(tmp_path), size_guidance={"histograms": 0}).Reload()
-    tag = "gradprobe/singular_values/log_sigma/end_to_end/6"
+    tag = "gradprobe/singular_values/log_sigma/end_to_end/state/6"
     largest = events.Scalars(f"{tag}/largest")
     assert [event.step for event in largest] == [0, 2]
     recorded = monitor.frame().query("probe == 'singular_values' and iteration == 2")

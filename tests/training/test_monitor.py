@@ -294,12 +294,12 @@ def packed(module: nn.Module) -> Any:
     ("call", "error", "message"),
     [
         (lambda m: gp.Monitor(m, every=0), ArgumentError, "every must be a positive integer"),
-        (lambda m: gp.Monitor(m.forward), ArgumentError, "module must be a torch.nn.Module"),
+        (lambda m: gp.Monitor(m.forward), ArgumentError, "model must be a torch.nn.Module"),
         (lambda m: gp.Monitor(m).step(), MonitorError, "no gradient came back to GRU: call step"),
         (
             lambda _: gp.Monitor(nn.GRU(2, 3, num_layers=2, dropout=0.5)),
             UnsupportedModelError,
-            r"call module\.eval\(\) first",
+            "dropout=0.5 between its layers draws masks",
         ),
         (
             lambda m: (gp.Monitor(m), packed(m)),
