@@ -72,8 +72,8 @@ class ExactProduct:
     The integers grow by about 70 bits a step, and are multiplied in a balanced tree, so that most
     factors are short. The rank of M is exact; its singular values are the roots of the eigenvalues
     of M Mᵀ, found by the QR algorithm at a precision that is doubled until it exceeds the square of
-    their ratio by 100 bits. That ends: eigenvalues of a matrix of integers that are not zero multiply
-    to an integer.
+    their ratio by 100 bits. That ends: the eigenvalues of a matrix of integers that are not zero
+    multiply to an integer.
 
     Examples
     --------
