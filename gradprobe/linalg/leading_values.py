@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,6 +10,12 @@ import torch
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
+from gradprobe.linalg.errors_of_leading_values import (
+    Turned,
+    errors_of_leading_values,
+    outwards,
+    settled,
+)
 from gradprobe.linalg.norm_estimate import random_columns
 from gradprobe.linalg.operators import check_dtype
 from gradprobe.linalg.spectrum import Spectrum
@@ -22,12 +27,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprobe.linalg.operators import StepOperator
-
-SAFETY = 4.0
-"""By how much an estimate from two or three numbers may fall short."""
-
-SETTLED = 0.995
-"""The cosine of the angle above which two subspaces count as the same to first order."""
 
 
 @dataclass(frozen=True)
@@ -147,8 +146,11 @@ def leading_singular_values(
 
     - where a leading subspace that holds direction i has settled from one sweep to the next: what
       a geometric series would still add, 4δ/(1 − q), with q the ratio to the rise before;
-    - where it has not, as in a flat spectrum: √(4δ · size / 2p), the most by which a direction
-      that had weight p/size in the subspace at first can stick out of values that rose by δ.
+    - where it has not, as in a flat spectrum: ½ log(1 + 2r/√w) + 4δ, with r the tangent of the
+      angle by which the direction leaves the subspace in a sweep (the residual of MᵀM, relative to
+      σ²) and w the least weight that i given directions have in p random ones.  A direction
+      that σ e^g belongs to, of which the subspace holds the weight w, makes r = √w (e^(2g) − 1);
+      that they have less has a probability of 10⁻³ (Halko, Martinsson, Tropp, proposition 10.4).
 
     Memory: a few times size · p numbers, and what the steps need.
 
@@ -162,7 +164,7 @@ def leading_singular_values(
     >>> steps = [torch.diag(0.5 ** torch.arange(50.0, dtype=torch.float64))] * 30
     >>> product = LinearMap(lambda: steps, lambda: steps, 50)
     >>> leading = leading_singular_values(product, 3, generator=torch.Generator())
-    >>> (leading.spectrum.log_singular_values / math.log(0.5)).round(decimals=6).abs().tolist()
+    >>> (leading.spectrum.log_singular_values / torch.tensor(2.0).log()).round().abs().tolist()
     [0.0, 30.0, 60.0]
     """
     followed = min(product.rank, checks.positive_integer("count", count) + oversampling)
@@ -184,8 +186,10 @@ def leading_singular_values(
         history.append(values)
         new, values, _ = _half_sweep(product, product.backward(), left)
         history.append(values)
-        settled = _settled(start, right, new, product.rank)
-        error = _errors(history, settled, steps, product)[..., :count]
+        turned = Turned(
+            settled(start, right, new, product.rank), outwards(right, new, values), product.rank
+        )
+        error = errors_of_leading_values(history, turned, steps, product.dtype)[..., :count]
         right = new
         if sweep == sweeps or bool((error <= tolerance).all()):
             spectrum = Spectrum(history[-1][..., :count], error, error <= tolerance)
@@ -203,36 +207,3 @@ def _half_sweep(
     if product.rows is not None:
         thin.restrict(product.rows)
     return thin.directions(), thin.log_singular_values(), thin.steps
-
-
-def _settled(start: Tensor, before: Tensor, after: Tensor, size: int) -> Tensor:
-    """Return for each value whether some leading subspace that holds it has been found.
-
-    One that has been found does not turn any more from one sweep to the next, and has turned away
-    from the random subspace that it came from; that a flat spectrum turns nothing shows by the
-    latter.
-    """
-    followed = start.shape[-1]
-    count = torch.arange(1, followed + 1, device=start.device)
-    overlap = before.mT @ after
-    cosines = torch.stack(
-        [torch.linalg.svdvals(overlap[..., :i, :i])[..., -1] for i in count.tolist()], dim=-1
-    )
-    memory = (start.mT @ after).square().sum(-2).cumsum(-1) / count
-    found = (cosines > SETTLED) & ((memory < (1 + followed / size) / 2) | (followed == size))
-    return found.flip(-1).cummax(-1).values.flip(-1)
-
-
-def _errors(history: Sequence[Tensor], settled: Tensor, steps: int, product: LinearMap) -> Tensor:
-    """Estimate the error of the last values from how they have changed."""
-    last = history[-1]
-    floor = torch.finfo(product.dtype).eps * (4 * math.sqrt(steps) + 4)
-    rounding = floor + torch.finfo(torch.float64).eps * last.abs()
-    rise = (last - history[-2]).abs().nan_to_num(nan=0.0).maximum(rounding)
-    before = (history[-2] - history[-3]).abs() if len(history) > 2 else torch.full_like(rise, 1e300)
-    ratio = rise / before.nan_to_num(nan=0.0).maximum(2 * rounding)
-    series = torch.where(ratio < 1, SAFETY * rise / (1 - ratio), torch.inf)
-    sticking_out = (SAFETY * rise * product.rank / (2 * last.shape[-1])).sqrt() + SAFETY * rise
-    error = torch.where(settled, series, sticking_out)
-    # A true zero: both ways it stays −inf.
-    return error.masked_fill((last == -torch.inf) & (history[-2] == -torch.inf), 0.0)
