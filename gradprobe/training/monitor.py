@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
 import torch
 from torch import nn
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprobe.models import OpaqueModel
+
+
+Hook = TypeVar("Hook", bound="Callable[..., Any]")
 
 
 class Scaler(Protocol):
@@ -105,8 +109,8 @@ class Monitor:
 
     Passes without gradients, such as those of a validation, are not recorded, nor are those to
     which no gradient came back.  A weight or a state that has become NaN or infinite is told by a
-    warning: the training goes on.  A compiled module must not be compiled in one piece with the
-    network around it, since its hook is never called then; monitor one that is run as it is.
+    warning: the training goes on.  A compiled module is run with its
+    hook as any other, but is compiled once more for it.
 
     Examples
     --------
@@ -228,7 +232,8 @@ class Monitor:
 
     def _listen_if_due(self) -> None:
         if self._enabled and self._recordings.due(self.iteration):
-            self._hook = self.module.register_forward_hook(self._note, with_kwargs=True)
+            note = uncompiled(self._note)
+            self._hook = self.module.register_forward_hook(note, with_kwargs=True)
 
     def _remove_hook(self) -> None:
         if self._hook is not None:
@@ -324,6 +329,22 @@ def _new_state(result: Any, adapted: RecurrentModel | OpaqueModel) -> tuple[Any,
     leaves = list(leaves_of(new))
     starts = [adapted.structure.slice_of(index).start for index in range(len(leaves))]
     return new, leaves[starts.index(adapted.hidden_slice.start)]
+
+
+def uncompiled(hook: Hook) -> Hook:
+    """Return a hook that ``torch.compile`` leaves alone, where that is in use.
+
+    Loading the compiler takes longer than many a training, so that it is only looked for.
+
+    Examples
+    --------
+    >>> uncompiled(len)("abc")
+    3
+    """
+    if "torch._dynamo" not in sys.modules:
+        return hook
+    left_alone: Hook = torch.compiler.disable(hook)
+    return left_alone
 
 
 def check_probes(

@@ -319,6 +319,33 @@ def test_a_monitor_that_is_off_registers_nothing() -> None:
     assert monitor.overhead.seconds == 0.0
 
 
+# The compiler itself looks at this attribute of a state that it is given.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_a_compiled_network_and_a_compiled_cell() -> None:
+    for module in (nn.GRU(FEATURES, UNITS).double(), nn.GRUCell(FEATURES, UNITS).double()):
+        compiled: Any = torch.compile(module, backend="eager")
+        torch.compiler.reset()
+        tables = []
+        for called in (module, compiled):
+            with gp.Monitor(module, probes=[], every=2) as monitor:
+                for _ in range(3):
+                    run_as(module, called).backward()
+                    monitor.step()
+            tables.append(monitor.frame())
+        np.testing.assert_allclose(loss_values(tables[0]), loss_values(tables[1]), atol=1e-12)
+        assert tables[1]["iteration"].unique().tolist() == [0, 2]
+
+
+def run_as(module: nn.Module, called: Callable[..., Any]) -> Tensor:
+    """Return a loss of a module that is called by another name."""
+    if isinstance(module, nn.RNNBase):
+        return weighted(called(inputs_of())[0])
+    hidden = [torch.zeros(BATCH, UNITS, dtype=torch.float64)]
+    for now in inputs_of():
+        hidden.append(called(now, hidden[-1]))
+    return weighted(torch.stack(hidden[1:]))
+
+
 def test_the_recurrent_part_of_a_network_is_found() -> None:
     network = nn.ModuleDict({"embedding": nn.Embedding(5, 2), "rnn": nn.GRU(2, 3)})
     assert gp.Monitor(network).module is network["rnn"]
