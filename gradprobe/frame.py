@@ -29,8 +29,9 @@ column                  dtype        meaning
                                      and a pointwise map), ``autograd_chunked``
                                      (automatic differentiation, many steps at once) or
                                      ``autograd_by_step`` (step by step: slower), each followed by
-                                     ``_by_row`` if each row took a pass of its own
-``dtype``               string       of the arithmetic, ``float64`` or ``float32``
+                                     ``_by_row`` if each row took a pass of its own;
+                                     ``autograd_of_loss``: gradients that training itself computed
+``dtype``               string       of the arithmetic: ``float64``, ``float32``, …
 ======================  ===========  ===============================================================
 """
 
