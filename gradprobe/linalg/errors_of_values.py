@@ -1,4 +1,4 @@
-"""From the spread of perturbed copies to a stated error of each value."""
+"""From the sensitivity of each value to its stated error."""
 
 from __future__ import annotations
 
@@ -10,26 +10,27 @@ import torch
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.linalg.history import Sensitivity
+
 LINEAR = 1e-3
 """A larger deviation is outside the linear regime: the value is not determined."""
 
-LUCK = 100.0
-"""How many times smaller than usual a deviation may be by chance; its neighbours tell."""
-
-NEIGHBOURS = 2
-"""How many values on either side are asked."""
-
-SAFETY = 4.0
-"""By how much the largest of a few deviations may fall short of what rounding does."""
+AMPLITUDE = 8.0
+"""By how many units of rounding, of the norms of its rows, a step may be off in all: real rounding
+errors are far smaller as a rule, but the sensitivity is known at some steps only."""
 
 
-def estimated_errors(values: Tensor, rank: Tensor, steps: int, dtype: torch.dtype) -> Tensor:
-    """Estimate the error of ``values[0]`` from the perturbed copies ``values[1:]``.
+def stated_errors(
+    values: Tensor, sensitivity: Sensitivity, rank: Tensor, steps: int, dtype: torch.dtype
+) -> Tensor:
+    """State the errors of log singular values.
 
     Parameters
     ----------
     values
-        Log singular values, (1 + repetitions, *batch_shape, count), descending.
+        Log singular values, (*batch_shape, count), descending.
+    sensitivity
+        Of at least as many values.
     rank
         How many values the zeros of the steps allow to be non-zero, (*batch_shape), int64.
     steps
@@ -40,18 +41,22 @@ def estimated_errors(values: Tensor, rank: Tensor, steps: int, dtype: torch.dtyp
     Returns
     -------
     Tensor
-        (*batch_shape, count): `SAFETY` times the largest deviation of a perturbed copy, or that of
-        a neighbour in the spectrum if larger (but at most `LUCK` times its own and rounding), plus
-        the rounding of the logarithms; +inf where that is beyond the linear regime, and for a
-        zero that does not follow from structure; 0 for one that does.
+        (*batch_shape, count): what rounding at each step does to first order, plus that of the
+        factors and of the logarithms; +inf where that is beyond the linear regime, and for a zero
+        that does not follow from structure; 0 for one that does.
     """
-    structural = torch.arange(values.shape[-1], device=values.device) >= rank.unsqueeze(-1)
-    deviation = (values[1:] - values[0]).abs().masked_fill(structural, 0.0)
-    deviation = deviation.nan_to_num(nan=torch.inf, posinf=torch.inf).amax(0)
-    of_steps = torch.finfo(dtype).eps * (4 * math.sqrt(steps) + 4)
-    floor = of_steps + torch.finfo(torch.float64).eps * values[0].abs()
-    padded = torch.nn.functional.pad(deviation, (NEIGHBOURS, NEIGHBOURS))
-    neighbours = padded.unfold(-1, 2 * NEIGHBOURS + 1, 1).amax(-1)
-    widest = SAFETY * deviation.maximum(neighbours.minimum(LUCK * (deviation + floor)))
-    error = torch.where(widest > LINEAR, torch.inf, widest + floor)
+    count, unit = values.shape[-1], torch.finfo(dtype).eps / 2
+    structural = torch.arange(count) >= rank.unsqueeze(-1)
+    of_steps, of_product = (part[..., :count].cpu() for part in sensitivity)
+    of_steps = _largest_around(of_steps.masked_fill(structural, 0.0))
+    # A row's norm is at most this many times its largest entry.
+    of_steps = of_steps * math.sqrt(sensitivity.of_steps.shape[-1])
+    of_factors = unit * (4 * math.sqrt(steps) + 4) * of_product
+    error = AMPLITUDE * unit * of_steps + of_factors + torch.finfo(torch.float64).eps * values.abs()
+    error = torch.where(error <= LINEAR, error, torch.inf)
     return error.masked_fill(structural, 0.0)
+
+
+def _largest_around(values: Tensor) -> Tensor:
+    """Return the largest of each value and its neighbours on either side."""
+    return torch.nn.functional.pad(values, (1, 1)).unfold(-1, 3, 1).amax(-1)

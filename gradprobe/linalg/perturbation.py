@@ -56,16 +56,20 @@ class Perturbation:
 
     def of_columns(self, U: Tensor) -> Tensor:
         """Return (I + cuβ) U."""
-        return U * self._diagonal()
+        return U * self._diagonal() if self._entries else U
 
     def of_product(self, Y: Tensor) -> tuple[Tensor, Sizes]:
         """Return (I + cuα) Y plus the backward error of its factorisation, and Y's sizes."""
+        if not self._entries:
+            return Y, sizes_of(Y)
         Y = Y * self._diagonal()
         sizes = sizes_of(Y)
         return self._add_backward_error(Y, sizes), sizes
 
     def of_factors(self, graded: Graded) -> Graded:
         """Perturb U and V, as the reduction of a block of their product does."""
+        if not self._entries:
+            return graded
         U, V = (
             self._add_backward_error(part.clone(), sizes_of(part)) for part in (graded.U, graded.V)
         )
@@ -74,9 +78,10 @@ class Perturbation:
     def _add_backward_error(self, Y: Tensor, sizes: Sizes) -> Tensor:
         offset = int(torch.randint(self._entries, (), generator=self._generator))
         noise = self._pool[offset : offset + self._entries].view(*self._shape, -1)
-        rows, columns = sizes.rows[1:], sizes.columns[1:]
-        largest = rows.amax(-1, keepdim=True)
-        rows = rows / largest.masked_fill(largest == 0, 1.0)
+        rows = (
+            (sizes.rows[1:] - sizes.sorted_rows[1:, ..., :1]).nan_to_num(nan=0.0).exp().to(Y.dtype)
+        )
+        columns = sizes.columns[1:].exp().to(Y.dtype)
         Y[1:].addcmul_(noise * columns.unsqueeze(-2), rows.unsqueeze(-1))
         return Y
 

@@ -12,12 +12,14 @@ from torch import Tensor
 from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg import graded
-from gradprobe.linalg.errors_of_values import estimated_errors
+from gradprobe.linalg.errors_of_values import stated_errors
+from gradprobe.linalg.history import History
 from gradprobe.linalg.operators import check_dtype, check_step
+from gradprobe.linalg.passage import Passage, arrive, onwards, standstill
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
 from gradprobe.linalg.spectrum import Spectrum
-from gradprobe.linalg.stride import Stride
+from gradprobe.linalg.stride import DELICATE, Stride
 from gradprobe.linalg.structure import propagate_zeros
 
 if TYPE_CHECKING:
@@ -28,6 +30,20 @@ if TYPE_CHECKING:
 GROWTH = 2.0
 """Refactor once ‖V‖_F² / size exceeds this. As |det V| = 1, it is 1 at least: for orthogonal V."""
 
+CALM = 1.3
+"""Up to this ‖V‖_F² / size, V may be left alone for twice as long."""
+
+LONGEST = 16
+"""For how many factorisations V may be left alone."""
+
+EVEN = math.log(1e3)
+"""Rows that differ by less than e to this need not be sorted."""
+
+SINGULAR = math.log(1e4)
+"""At a deficit beyond this, a single step is always factored alone before J U is."""
+
+SPREAD = 30.0
+"""Columns of J whose sizes differ by less than this factor need not be factored alone."""
 
 ORDINARY = {torch.float64: 2.0**100, torch.float32: 2.0**20}
 """Factor at once where the columns' largest entry leaves 1 / this … this: more may overflow."""
@@ -47,10 +63,10 @@ class GradedProduct:
     device
         Where the product is kept. Final reductions run on the CPU.
     repetitions
-        How many perturbed copies run beside the product; their spread is the stated error.
+        How many perturbed copies run beside the product, for `factors`; none by default. What
+        `Spectrum` states as errors does not need them.
     generator
-        Draws the perturbations, on the CPU. None: a new one with seed 0, so that the same steps
-        give the same errors again.
+        Draws the perturbations, on the CPU. None: a new one with seed 0.
     tolerance
         Largest error of a value that counts as resolved.
 
@@ -64,9 +80,11 @@ class GradedProduct:
     Notes
     -----
     To absorb a step: QR of the columns of J U, sorted by norm times e^d, gives the new U; the
-    diagonal of R moves into d, its signs stay in the graded triangular factor that is absorbed by
-    V. See Stewart, "On graded QR decompositions of products of matrices", ETNA 5, 1997, and
-    Bauer, "Fast and stable determinant quantum Monte Carlo", SciPost Phys. Core 2, 011, 2020.
+    diagonal of R moves into d, its signs stay in the graded triangular factor, which V absorbs
+    every few steps. Stated errors follow from how rounding at each step is enlarged on the rest of
+    the way (`gradprobe.linalg.history.History`). See Stewart, "On graded QR decompositions of
+    products of matrices", ETNA 5, 1997, and Bauer, "Fast and stable determinant quantum Monte
+    Carlo", SciPost Phys. Core 2, 011, 2020.
 
     Examples
     --------
@@ -85,7 +103,7 @@ class GradedProduct:
         batch_shape: Sequence[int] = (),
         dtype: torch.dtype = torch.float64,
         device: torch.device | str | None = None,
-        repetitions: int = 2,
+        repetitions: int = 0,
         generator: torch.Generator | None = None,
         tolerance: float = 1e-6,
     ) -> None:
@@ -94,20 +112,24 @@ class GradedProduct:
             checks.positive_integer("each of batch_shape", n) for n in batch_shape
         )
         self.dtype = check_dtype(dtype)
-        self.repetitions = checks.positive_integer("repetitions", repetitions)
+        self.repetitions = repetitions and checks.positive_integer("repetitions", repetitions)
         self.tolerance = checks.positive_number("tolerance", tolerance)
         self.steps = 0
         identity = torch.eye(self.size, dtype=dtype, device=device)
         copies = (1 + self.repetitions, *self.batch_shape)
         start = identity.expand(*copies, self.size, self.size)
         zeros = torch.zeros(*copies, self.size, dtype=torch.float64, device=device)
-        self._graded = graded.Graded(start, zeros, start)
+        self._at = graded.Graded(start, zeros, start)
+        self._passage = standstill(start)
+        self._no_zeros = self._dead = zeros != 0
+        self._history = History()
+        self._since, self._span = 0, 1
         self._live = torch.ones(*self.batch_shape, self.size, dtype=torch.bool, device=device)
-        self._started = self._live
+        self._started, self._full = self._live, True
         self._rank = torch.full(self.batch_shape, self.size, device=device)
         source = torch.Generator().manual_seed(0) if generator is None else generator
         self._perturbation = Perturbation(copies, self.size, identity, source)
-        self._columns = self._graded.U
+        self._U = self._columns = start
         self._pending: list[Tensor | StepOperator] = []
         self._stride = Stride()
 
@@ -127,7 +149,38 @@ class GradedProduct:
     def log_singular_values(self) -> Spectrum:
         """Return the log singular values of M, with their errors; M stays as it is."""
         product = self._factored()
-        return self._spectrum(product._graded, product._rank, self.size)
+        return product._spectrum(product._at, self.size, product._rank)
+
+    def factors(self, chosen: slice | Tensor | None = None) -> graded.Graded:
+        r"""Return U, d, V of :math:`M = U \mathrm{diag}(e^d) V`; M stays as it is.
+
+        Parameters
+        ----------
+        chosen
+            Set all rows and columns of M to zero but these: a slice, or a tensor of indices or of
+            truth values. All are kept by default.
+
+        Returns
+        -------
+        Graded
+            The factors with axes (1 + repetitions, *batch_shape, …): those of M first, then those
+            of the perturbed copies. U and V are well conditioned; d = −inf beyond the rank that
+            the zeros of the steps allow.
+
+        Examples
+        --------
+        >>> import torch
+        >>> product = GradedProduct(2)
+        >>> product.absorb(torch.diag(torch.tensor([2.0, 0.0], dtype=torch.float64)))
+        >>> U, d, V = product.factors()
+        >>> (U[0] @ d[0].exp().diag() @ V[0]).round(decimals=6).tolist()
+        [[2.0, 0.0], [0.0, 0.0]]
+        """
+        product = self._factored()
+        if chosen is None:
+            return product._at
+        mask = self._mask("chosen", chosen)
+        return graded.transposed(product._block(mask, mask)[0])
 
     def block(self, rows: slice | Tensor, columns: slice | Tensor) -> Spectrum:
         """Return the spectrum of M[rows, columns]; M stays as it is.
@@ -153,52 +206,35 @@ class GradedProduct:
         [2.0, 1.0]
         """
         row_mask, column_mask = self._mask("rows", rows), self._mask("columns", columns)
-        count = min(int(row_mask.sum()), int(column_mask.sum()))
-        return self._spectrum(*self._restricted(row_mask, column_mask), count)
-
-    def factors(self, chosen: slice | Tensor | None = None) -> graded.Graded:
-        r"""Return U, d, V of :math:`M = U \mathrm{diag}(e^d) V`; M stays as it is.
-
-        Parameters
-        ----------
-        chosen
-            Set all rows and columns of M to zero but these: a slice, or a tensor of indices or of
-            truth values. All are kept by default.
-
-        Returns
-        -------
-        Graded
-            The factors with axes (1 + repetitions, *batch_shape, …): those of M first, then those
-            of the perturbed copies. U and V are well conditioned; d = −inf beyond the rank that
-            the zeros of the steps allow.
-
-        Examples
-        --------
-        >>> import torch
-        >>> product = GradedProduct(2, generator=torch.Generator().manual_seed(0))
-        >>> product.absorb(torch.diag(torch.tensor([2.0, 0.0], dtype=torch.float64)))
-        >>> U, d, V = product.factors()
-        >>> (U[0] @ d[0].exp().diag() @ V[0]).round(decimals=6).tolist()
-        [[2.0, 0.0], [0.0, 0.0]]
-        """
-        if chosen is None:
-            return self._factored()._graded
-        mask = self._mask("chosen", chosen)
-        return graded.transposed(self._restricted(mask, mask)[0])
-
-    def _restricted(self, rows: Tensor, columns: Tensor) -> tuple[graded.Graded, Tensor]:
-        """Return the transposed product with other rows and columns zero, and its largest rank."""
         product = self._factored()
-        rank_of_rows = product._rank.minimum((product._live & rows).sum(-1))
-        rank = rank_of_rows.minimum((product._started & columns).sum(-1))
-        block = product._perturbation.of_factors(graded.refactored(product._graded))
-        block = graded.restricted(block, rows, rank_of_rows)
-        return graded.restricted(graded.transposed(block), columns, rank), rank
+        count = min(int(row_mask.sum()), int(column_mask.sum()))
+        block, rank = product._block(row_mask, column_mask)
+        return product._spectrum(block, count, rank, column_mask)
 
-    def _spectrum(self, product: graded.Graded, rank: Tensor, count: int) -> Spectrum:
-        values = log_singular_values(product)[..., :count]
-        error = estimated_errors(values, rank.cpu(), self.steps, self.dtype)
-        return Spectrum(values[0], error, error <= self.tolerance)
+    def _block(self, rows: Tensor, columns: Tensor) -> tuple[graded.Graded, Tensor]:
+        """Set all else to zero in this product; return what is left, transposed, and its rank."""
+        rank_of_rows = self._rank.minimum((self._live & rows).sum(-1))
+        rank = rank_of_rows.minimum((self._started & columns).sum(-1))
+        self._refactor()
+        self._at = self._perturbation.of_factors(self._at)
+        factors, loss = graded.restriction(self._at, rows, rank_of_rows)
+        way = onwards(standstill(self._at.V), factors, loss)
+        self._at = graded.join(self._at, factors)
+        self._history.append(_own(way), self._at.d[0])
+        turned = graded.transposed(self._at)
+        return graded.join(turned, graded.restriction(turned, columns, rank)[0]), rank
+
+    def _spectrum(
+        self, values_of: graded.Graded, count: int, rank: Tensor, columns: Tensor | None = None
+    ) -> Spectrum:
+        """Return the spectrum of `values_of`: this product, or what is left of it in `columns`."""
+        own = graded.Graded(*(part[:1] for part in values_of))
+        values = log_singular_values(own)[0, ..., :count]
+        order = graded.descending(self._at.d[0])
+        V = graded.take_rows(self._at.V[0].double(), order)
+        sensitivity = self._history.sensitivity(V if columns is None else V * columns, order, rank)
+        error = stated_errors(values, sensitivity, rank.cpu(), self.steps, self.dtype)
+        return Spectrum(values, error, error <= self.tolerance)
 
     def _mask(self, name: str, chosen: slice | Tensor) -> Tensor:
         mask = torch.zeros(self.size, dtype=torch.bool, device=self._live.device)
@@ -227,25 +263,75 @@ class GradedProduct:
     def _factor(self) -> None:
         """Factor the columns; where too many steps were multiplied, do them again in halves."""
         steps, self._pending = self._pending, []
+        d = self._logarithms()
         Y, sizes = self._perturbation.of_product(self._columns)
-        factors = graded.factor(Y, self._graded.d, sizes)
-        weakest = self._weakest(factors)
-        if weakest >= graded.DELICATE and bool(self._live.all()):
-            self._stride.passed(weakest)
-        elif len(steps) == 1:
-            factors = self._delicate_factors(steps[0])
-        else:
+        order = graded.descending(sizes.columns + d)
+        even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
+        factors = graded.factor_even(Y, order) if even else graded.factor(Y, order, sizes)
+        deficit = self._largest_deficit(factors, sizes, d)
+        calm = deficit < DELICATE and self._full
+        if not calm and len(steps) > 1:
             self._repeat(steps)
-            return
-        self._graded = graded.join(self._graded, factors)
-        if bool(torch.linalg.matrix_norm(self._graded.V).amax() ** 2 > GROWTH * self.size):
-            self._graded = graded.refactored(self._graded)
-        self._columns = self._graded.U
+        elif calm or (deficit < SINGULAR and self._full and self._has_even_columns(steps[0])):
+            self._stride.passed(deficit)
+            self._go_on(factors, graded.log_loss(factors, sizes, len(steps)))
+        else:
+            self._go_on(*self._delicate_factors(steps[0], d))
+            if self._since:
+                self._arrive()
+
+    def _has_even_columns(self, step: Tensor | StepOperator) -> bool:
+        """Return whether no column of J is so small that it would drown in J U."""
+        columns = (step if isinstance(step, Tensor) else step.dense()).abs().amax(-2)
+        return bool((columns.amax(-1) < SPREAD * columns.amin(-1)).all())
+
+    def _go_on(self, factors: graded.UpperFactor, log_loss: Tensor) -> None:
+        """Take the factors of J U; let V absorb them once there are enough."""
+        factors = graded.without_zeros(factors, self._dead)
+        self._passage = onwards(self._passage, factors, log_loss)
+        self._dead = self._no_zeros if factors.kept is None else ~factors.kept
+        self._U = self._columns = factors.Q
+        self._since += 1
+        if self._since >= self._span:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Let V absorb what has been passed; restore its condition where that has grown."""
+        d, V = arrive(self._at.d, self._at.V, self._passage, self._dead)
+        self._at = graded.Graded(self._U, d, V)
+        self._history.append(_own(self._passage), d[0])
+        self._passage, self._since = standstill(V), 0
+        growth = float(torch.linalg.matrix_norm(V).amax() ** 2) / self.size
+        if growth > GROWTH:
+            self._refactor()
+            self._span = max(1, self._span // 2)
+        elif growth < CALM:
+            self._span = min(2 * self._span, LONGEST)
+
+    def _refactor(self) -> None:
+        """Restore the condition of V, and take note of the new basis as of another step."""
+        order = graded.descending(self._at.d)
+        U, d, V = graded.sorted_by_size(self._at)
+        L, factors, W = graded.rebalanced(graded.Graded(U, d, V))
+        factors = graded.without_zeros(factors, d == -torch.inf)
+        self._at = graded.join(graded.Graded(L, d, W), factors)
+        self._at = self._at._replace(U=U @ factors.Q)
+        way = standstill(V, order)
+        inverse = torch.linalg.solve_triangular(L, way.A, upper=False)
+        way = onwards(way._replace(A=inverse), factors, torch.full_like(d, -torch.inf))
+        self._history.append(_own(way), self._at.d[0])
+        self._U = self._columns = self._at.U
+        self._dead = self._at.d == -torch.inf
+
+    def _logarithms(self) -> Tensor:
+        """Return d as it is now, V being left behind."""
+        d = self._at.d.gather(-1, self._passage.order) + self._passage.growth
+        return d.masked_fill(self._dead, -torch.inf)
 
     def _repeat(self, steps: list[Tensor | StepOperator]) -> None:
         """Take the steps since the last factorisation again, fewer at a time."""
         self._stride.failed()
-        self._columns = self._graded.U
+        self._columns = self._U
         for number, step in enumerate(steps, self.steps + 2 - len(steps)):
             self._multiply(step, number)
 
@@ -253,36 +339,52 @@ class GradedProduct:
         """Return a copy that has no step left to factor; this product stays as it is."""
         twin = copy.copy(self)
         twin._perturbation, twin._stride = self._perturbation.copied(), copy.copy(self._stride)
-        twin._pending = list(self._pending)
+        twin._history, twin._pending = self._history.copied(), list(self._pending)
         while twin._pending:
             twin._factor()
+        if twin._since:
+            twin._arrive()
         return twin
 
-    def _weakest(self, factors: graded.UpperFactor) -> float:
-        """Return the smallest relative diagonal entry of a column that is not zero already."""
-        dead = self._graded.d.gather(-1, factors.order) == -torch.inf
-        return float(factors.relative_diagonal.masked_fill(dead, torch.inf).min())
+    def _largest_deficit(
+        self, factors: graded.UpperFactor, sizes: graded.Sizes, d: Tensor
+    ) -> float:
+        """Return the largest deficit of a column that is not zero already."""
+        deficit, dead = graded.log_deficit(factors, sizes), graded.take(self._dead, factors.order)
+        return float(deficit.masked_fill(dead, -torch.inf).max())
 
-    def _delicate_factors(self, operator: Tensor | StepOperator) -> graded.UpperFactor:
-        """Factor J U diag(e^d) when J is ill-conditioned or singular.
+    def _delicate_factors(
+        self, operator: Tensor | StepOperator, d: Tensor
+    ) -> tuple[graded.UpperFactor, Tensor]:
+        """Factor J U diag(e^d) when J is ill-conditioned or singular; return the log loss, too.
 
-        J is factored alone first, J = Q_J diag(e^g) R_J, because small columns of J would drown in
-        J U. Then diag(e^g) R_J U has graded rows only, which row-sorted QR does not mix. Columns
-        beyond the rank that the zeros of the steps allow get d = −inf.
+        J is factored alone first, J = Q_J R_J, because small columns of J would drown in J U. Then
+        R_J U has graded rows only, which row-sorted QR does not mix. Columns beyond the rank that
+        the zeros of the steps allow get d = −inf.
         """
         step = operator if isinstance(operator, Tensor) else operator.dense()
         self._follow_zeros(step)
-        J, sizes = self._perturbation.of_product(step.expand(self._graded.U.shape).clone())
-        inner = graded.factor(J, torch.zeros_like(self._graded.d), sizes)
-        Y = inner.R @ graded.take_rows(self._graded.U, inner.order)
-        Y, sizes = self._perturbation.of_product(Y * inner.d.exp().to(Y.dtype).unsqueeze(-1))
-        factors = graded.factor(Y, self._graded.d, sizes)
-        factors = graded.truncated(Y, self._graded, factors, self._rank)
-        return factors._replace(Q=inner.Q @ factors.Q)
+        J, sizes = self._perturbation.of_product(step.expand(self._U.shape).clone())
+        inner = graded.factor(J, graded.descending(sizes.columns), sizes)
+        own = graded.log_deficit(inner, sizes)
+        Y, sizes = self._perturbation.of_product(inner.R @ graded.take_rows(self._U, inner.order))
+        factors = graded.factor(Y, graded.descending(sizes.columns + d), sizes)
+        factors = graded.truncated(Y, d, sizes, factors, self._rank)
+        loss = torch.logaddexp(graded.log_loss(factors, sizes), own)
+        if factors.kept is not None:
+            loss = loss.masked_fill(~factors.kept, -torch.inf)
+        return factors._replace(Q=inner.Q @ factors.Q), loss
 
     def _follow_zeros(self, step: Tensor) -> None:
         """Bound the rank by the exact zeros of this step and all before."""
         if self.steps == 0:
             self._started = (step != 0).any(-2)
         self._live, rank = propagate_zeros(step, self._live)
+        self._full = bool(self._live.all())
         self._rank = self._rank.minimum(rank)
+
+
+def _own(passage: Passage) -> Passage:
+    """Return that of the product, without its copies', in float64."""
+    own = Passage(*(part[0] for part in passage))
+    return own._replace(A=own.A.double())

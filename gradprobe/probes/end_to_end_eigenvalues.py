@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from gradprobe.linalg.eigenvalues import Eigenvalues
     from gradprobe.models import Trajectory
 
+REPETITIONS = 2
+"""How many perturbed copies of the product tell how far its eigenvalues are off."""
+
 BLOCKS = ("state", "hidden")
 
 
@@ -93,7 +96,7 @@ def end_to_end_eigenvalues(
     )
     tables = []
     for length, product in graded_products(
-        trajectory, lengths, generator=generator, tolerance=tolerance
+        trajectory, lengths, generator=generator, tolerance=tolerance, repetitions=REPETITIONS
     ):
         eigenvalues = eigenvalues_of(
             product.factors(chosen), steps=product.steps, generator=generator, count=count

@@ -20,6 +20,7 @@ def graded_products(
     *,
     generator: torch.Generator,
     tolerance: float,
+    repetitions: int = 0,
 ) -> Iterator[tuple[int, GradedProduct]]:
     """Yield (T, M_T) for each T of `lengths`; the same product grows from one to the next.
 
@@ -33,6 +34,8 @@ def graded_products(
         Source of the perturbations from which errors are estimated.
     tolerance
         Largest error of a value that counts as resolved.
+    repetitions
+        How many perturbed copies run beside the product.
 
     Examples
     --------
@@ -54,6 +57,7 @@ def graded_products(
         device=model.device,
         generator=generator,
         tolerance=tolerance,
+        repetitions=repetitions,
     )
     for t, jacobian in enumerate(trajectory.step_jacobians(lengths[-1]), start=1):
         product.absorb(jacobian)

@@ -43,7 +43,7 @@ def reference(steps: Steps, rows: int | None = None) -> np.ndarray:
 
 
 def measured(steps: Steps, rows: int | None = None) -> Eigenvalues:
-    product = absorbed(steps)
+    product = absorbed(steps, repetitions=2)
     factors = product.factors(None if rows is None else slice(0, rows))
     return eigenvalues_of(factors, steps=len(steps), generator=torch.Generator(), count=rows)
 
@@ -150,7 +150,7 @@ def test_zero_rows_give_true_zeros_and_a_zero_product_has_nothing_else() -> None
 
 def test_single_precision_says_so() -> None:
     steps = [step.astype(np.float32) for step in lstm(5, 50)]
-    product = absorbed(steps, dtype=torch.float32)
+    product = absorbed(steps, dtype=torch.float32, repetitions=2)
     eigenvalues = eigenvalues_of(product.factors(), steps=50, generator=torch.Generator())
     assert_honest(eigenvalues, reference([step.astype(np.float64) for step in steps]))
     assert 1e-7 < eigenvalues.error[0] < 1e-3
@@ -158,7 +158,7 @@ def test_single_precision_says_so() -> None:
 
 def test_each_element_of_a_batch_is_as_if_alone() -> None:
     families = [tanh_network(5, 40, seed=1), orthogonal(5, 40, seed=2)]
-    product = GradedProduct(5, batch_shape=(2,))
+    product = GradedProduct(5, batch_shape=(2,), repetitions=2)
     for pair in zip(*families, strict=True):
         product.absorb(torch.from_numpy(np.stack(pair)))
     together = eigenvalues_of(product.factors(), steps=40, generator=torch.Generator())
