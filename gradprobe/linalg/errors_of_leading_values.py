@@ -24,6 +24,9 @@ UNLUCKY = 1e-3
 MIXED = 1.0
 """Values no more nats apart may have exchanged their directions."""
 
+LOST = 1e-3
+"""A value that rounding has moved by more is not determined."""
+
 SETTLED = 0.995
 """The cosine of the angle above which two subspaces count as the same to first order."""
 
@@ -122,9 +125,7 @@ def least_weights(followed: int, size: int) -> Tensor:
     return (least.square() / size).clamp(max=1.0) if followed < size else torch.ones_like(more)
 
 
-def errors_of_leading_values(
-    history: Sequence[Tensor], turned: Turned, steps: int, dtype: torch.dtype
-) -> Tensor:
+def errors_of_leading_values(history: Sequence[Tensor], turned: Turned, lost: Tensor) -> Tensor:
     """Estimate the error of the last values from how they have changed.
 
     Parameters
@@ -133,21 +134,18 @@ def errors_of_leading_values(
         The log singular values after each half-sweep, (*batch_shape, p) each; at least two.
     turned
         How the subspace has turned in the last sweep.
-    steps
-        How many steps the product has.
-    dtype
-        Of the arithmetic.
+    lost
+        What rounding did at the steps, (*batch_shape, p); see `ThinProduct.rounding`.
 
     Examples
     --------
     >>> history = [torch.tensor([value], dtype=torch.float64) for value in (0.9, 0.99, 0.999)]
     >>> turned = Turned(torch.tensor([True]), torch.tensor([0.1]), 5)
-    >>> errors_of_leading_values(history, turned, 1, torch.float64).round(decimals=6).tolist()
+    >>> errors_of_leading_values(history, turned, torch.zeros(1)).round(decimals=6).tolist()
     [0.04]
     """
     last = history[-1]
-    floor = torch.finfo(dtype).eps * (4 * math.sqrt(steps) + 4)
-    rounding = floor + torch.finfo(torch.float64).eps * last.abs()
+    rounding = SAFETY * lost + torch.finfo(torch.float64).eps * (4 + last.abs())
     rise = (last - history[-2]).abs().nan_to_num(nan=0.0).maximum(rounding)
     before = (history[-2] - history[-3]).abs() if len(history) > 2 else torch.full_like(rise, 1e300)
     ratio = rise / before.nan_to_num(nan=0.0).maximum(2 * rounding)
@@ -156,5 +154,7 @@ def errors_of_leading_values(
     residual = turned.outwards.maximum(rounding)
     sticking_out = torch.log1p(2 * residual / weights.sqrt()) / 2 + SAFETY * rise
     error = torch.where(turned.settled, series, sticking_out)
+    error = torch.where(rounding > LOST, torch.inf, error)
     # A true zero: both ways it stays −inf.
-    return error.masked_fill((last == -torch.inf) & (history[-2] == -torch.inf), 0.0)
+    zero = (last == -torch.inf) & (history[-2] == -torch.inf) & (lost < LOST)
+    return error.masked_fill(zero, 0.0)

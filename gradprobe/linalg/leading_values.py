@@ -142,7 +142,8 @@ def leading_singular_values(
     (`ThinProduct`), so that a value far below the largest keeps its digits.  The singular values of
     M Q never fall from one half-sweep to the next, and are bounded by those of M (Halko,
     Martinsson, Tropp 2011, section 4.5).  With δ what value i rose by in the last half-sweep, or
-    the level of rounding if more, the stated error is
+    the level of rounding if more (a direction that a step leaves far shorter than the longest may
+    be rounding alone, and is not determined), the stated error is
 
     - where a leading subspace that holds direction i has settled from one sweep to the next: what
       a geometric series would still add, 4δ/(1 − q), with q the ratio to the rise before;
@@ -182,14 +183,14 @@ def leading_singular_values(
     )
     start = right = torch.linalg.qr(random).Q
     for sweep in itertools.count(1):
-        left, values, steps = _half_sweep(product, product.forward(), right)
+        left, values, _ = _half_sweep(product, product.forward(), right)
         history.append(values)
-        new, values, _ = _half_sweep(product, product.backward(), left)
+        new, values, lost = _half_sweep(product, product.backward(), left)
         history.append(values)
         turned = Turned(
             settled(start, right, new, product.rank), outwards(right, new, values), product.rank
         )
-        error = errors_of_leading_values(history, turned, steps, product.dtype)[..., :count]
+        error = errors_of_leading_values(history, turned, lost)[..., :count]
         right = new
         if sweep == sweeps or bool((error <= tolerance).all()):
             spectrum = Spectrum(history[-1][..., :count], error, error <= tolerance)
@@ -199,11 +200,11 @@ def leading_singular_values(
 
 def _half_sweep(
     product: LinearMap, steps: Iterable[Tensor | StepOperator], columns: Tensor
-) -> tuple[Tensor, Tensor, int]:
-    """Return the directions that the columns are mapped to, the log values, the number of steps."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the directions that the columns are mapped to, the log values, what rounding did."""
     thin = ThinProduct(columns)
     for step in steps:
         thin.absorb(step)
     if product.rows is not None:
         thin.restrict(product.rows)
-    return thin.directions(), thin.log_singular_values(), thin.steps
+    return thin.directions(), thin.log_singular_values(), thin.rounding()

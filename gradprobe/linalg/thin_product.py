@@ -59,6 +59,7 @@ class ThinProduct:
         zeros = torch.zeros(*batch, count, dtype=torch.float64, device=columns.device)
         start = identity.expand(*batch, count, count)
         self._small = graded.Graded(start, zeros, start)
+        self._lost = zeros
         self.steps = 0
 
     def absorb(self, step: Tensor | StepOperator) -> None:
@@ -77,15 +78,43 @@ class ThinProduct:
         if not bool(columns.isfinite().all()):
             raise NonFiniteError(f"step {self.steps + 1} holds NaN or an infinity, or overflows")
         Q, R = torch.linalg.qr(columns)
-        factors = graded.factor(R, self._small.d, graded.sizes_of(R))
+        sizes = graded.sizes_of(R)
+        factors = graded.factor(R, graded.descending(sizes.columns + self._small.d), sizes)
+        self._lost = self._lost_now(columns, factors)
         self._keep(Q, graded.join(self._small, factors))
         if bool(torch.linalg.matrix_norm(self._small.V).amax() ** 2 > GROWTH * R.shape[-1]):
+            self._sort()
             self._keep(self._U, graded.refactored(self._small._replace(U=self._identity())))
+
+    def _lost_now(self, columns: Tensor, factors: graded.UpperFactor) -> Tensor:
+        """Return what rounding has done to each direction, relative to its size, squared.
+
+        A direction much shorter than the longest may be what others left of rounding errors; one of
+        no length is a true zero only where so many rows are.
+        """
+        before, length = graded.take(self._small.d, factors.order), factors.log_diagonal.exp()
+        level = torch.finfo(columns.dtype).eps * columns.abs().amax((-2, -1)).double()
+        lost = (level.unsqueeze(-1) / length).square()
+        alive = (columns != 0).any(-1).sum(-1, keepdim=True)
+        beyond = torch.arange(length.shape[-1], device=length.device) >= alive
+        dead = (before == -torch.inf) | (beyond & (length == 0))
+        return graded.take(self._lost, factors.order) + lost.masked_fill(dead, 0.0)
+
+    def _sort(self) -> None:
+        """Put the longest directions first."""
+        self._lost = graded.take(self._lost, graded.descending(self._small.d))
+        self._keep(self._U, graded.sorted_by_size(self._small._replace(U=self._identity())))
+
+    def rounding(self) -> Tensor:
+        """Return how far rounding has moved each log value, (*batch_shape, k); inf if lost."""
+        self._sort()
+        return self._lost.sqrt()
 
     def directions(self) -> Tensor:
         """Return U, sorted: the directions into which M Q maps, the most stretched ones first."""
-        small = graded.refactored(self._small._replace(U=self._identity()))
-        self._keep(self._U, graded.sorted_by_size(small))
+        self._sort()
+        self._keep(self._U, graded.refactored(self._small._replace(U=self._identity())))
+        self._sort()
         return self._U
 
     def log_singular_values(self) -> Tensor:

@@ -137,6 +137,22 @@ def test_noise_in_place_of_zeros_is_not_resolved() -> None:
     assert leading.spectrum.resolved.all()
 
 
+def test_noise_that_repeats_is_not_resolved() -> None:
+    """What a step of rank one leaves of other directions is rounding, the same in each sweep."""
+    ones = [torch.ones(8, 8, dtype=torch.float64)]
+    for seed in (0, 5, 8, 26):
+        leading = leading_singular_values(linear_map(ones), 3, generator=generator(seed))
+        assert leading.spectrum.resolved.tolist() == [True, False, False]
+        assert leading.spectrum.log_singular_values[0].item() == pytest.approx(math.log(8))
+
+
+def test_rows_that_are_zero_leave_zeros() -> None:
+    step = torch.diag(torch.tensor([1.0, 2.0, 0.0, 0.0], dtype=torch.float64))
+    leading = leading_singular_values(linear_map([step]), 3, generator=generator())
+    assert leading.spectrum.log_singular_values.exp().tolist() == pytest.approx([2.0, 1.0, 0.0])
+    assert leading.spectrum.resolved.all()
+
+
 def test_the_known_part_makes_an_estimate_of_the_norm_better() -> None:
     steps = random_steps(100)
     leading = leading_singular_values(linear_map(steps), 8, generator=generator())
