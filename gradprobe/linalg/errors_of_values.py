@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 LINEAR = 1e-3
 """A larger deviation is outside the linear regime: the value is not determined."""
 
+LUCK = 100.0
+"""How many times more sensitive a neighbour may be and still count: beyond, it is another kind."""
+
 AMPLITUDE = 8.0
 """By how many units of rounding, of the norms of its rows, a step may be off in all: real rounding
 errors are far smaller as a rule, but the sensitivity is known at some steps only."""
@@ -58,5 +61,6 @@ def stated_errors(
 
 
 def _largest_around(values: Tensor) -> Tensor:
-    """Return the largest of each value and its neighbours on either side."""
-    return torch.nn.functional.pad(values, (1, 1)).unfold(-1, 3, 1).amax(-1)
+    """Return the largest of each value and its neighbours, but at most `LUCK` times its own."""
+    around = torch.nn.functional.pad(values, (1, 1)).unfold(-1, 3, 1).amax(-1)
+    return around.minimum(LUCK * values)
