@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 LINEAR = 1e-3
 """A larger deviation is outside the linear regime: the value is not determined."""
 
-LUCK = 100.0
+LUCK = 1e8
 """How many times more sensitive a neighbour may be and still count: beyond, it is another kind."""
 
 AMPLITUDE = 8.0
