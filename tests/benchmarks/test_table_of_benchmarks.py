@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-FILE = Path(__file__).parents[2] / "reports" / "benchmarks" / "rebuild.py"
+FILE = Path(__file__).parents[2] / "reports" / "benchmarks" / "rebuild_benchmarks.py"
 BENCHMARKS: list[dict[str, Any]] = [
     {
         "name": "test_norms[forwards]",
