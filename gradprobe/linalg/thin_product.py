@@ -93,7 +93,8 @@ class ThinProduct:
         no length is a true zero only where so many rows are.
         """
         before, length = graded.take(self._small.d, factors.order), factors.log_diagonal.exp()
-        level = torch.finfo(columns.dtype).eps * columns.abs().amax((-2, -1)).double()
+        longest = torch.linalg.vector_norm(columns, dim=-2).amax(-1).double()
+        level = torch.finfo(columns.dtype).eps * longest
         lost = (level.unsqueeze(-1) / length).square()
         alive = (columns != 0).any(-1).sum(-1, keepdim=True)
         beyond = torch.arange(length.shape[-1], device=length.device) >= alive
