@@ -234,7 +234,12 @@ def graded_lower(L: Tensor, d: Tensor) -> Tensor:
 
 
 def truncated(
-    Y: Tensor, d: Tensor, sizes: Sizes, factors: UpperFactor, rank: Tensor
+    Y: Tensor,
+    d: Tensor,
+    sizes: Sizes,
+    factors: UpperFactor,
+    rank: Tensor,
+    least: float = WEAK,
 ) -> UpperFactor:
     """Take all columns of Y diag(e^d) beyond `rank` for zero, and see that these are dependent.
 
@@ -249,12 +254,14 @@ def truncated(
         What `factor` returned.
     rank
         At most how many columns are independent, (*batch_shape), int64.
+    least
+        A relative diagonal entry of R below this counts as weak.
     """
     kept = (torch.arange(Y.shape[-1], device=Y.device) < rank.unsqueeze(-1)).expand(d.shape)
     dead = d == -torch.inf
     demoted = take(dead, factors.order)
     strength = -log_deficit(factors, sizes)
-    weak = kept & ~demoted & (strength < math.log(WEAK))
+    weak = kept & ~demoted & (strength < math.log(least))
     while bool(weak.any()):
         demoted = demoted | weak
         last = take(dead, factors.order)
@@ -264,17 +271,22 @@ def truncated(
         order = position if factors.order is None else factors.order.gather(-1, position)
         factors = factor(Y, order, sizes)
         strength = -log_deficit(factors, sizes)
-        weak = kept & ~demoted & (strength < math.log(WEAK))
+        weak = kept & ~demoted & (strength < math.log(least))
     kept = kept & (factors.log_diagonal > -torch.inf)
     return factors._replace(kept=None if bool(kept.all()) else kept)
 
 
 def restriction(graded: Graded, rows: Tensor, rank: Tensor) -> tuple[UpperFactor, Tensor]:
-    """Factor what is left of U when all rows but those where `rows`, (size), is true are zero."""
+    """Factor what is left of U when all rows but those where `rows`, (size), is true are zero.
+
+    Rows of an orthogonal U may be nearly dependent, far above rounding: only a column at the level
+    of rounding gives way to others, which may lie hundreds of nats below it.
+    """
     Y = graded.U * rows.unsqueeze(-1)
     sizes = sizes_of(Y)
     factors = factor(Y, descending(sizes.columns + graded.d), sizes)
-    factors = truncated(Y, graded.d, sizes, factors, rank)
+    least = 8 * Y.shape[-1] * torch.finfo(Y.dtype).eps
+    factors = truncated(Y, graded.d, sizes, factors, rank, least)
     return factors, log_loss(factors, sizes)
 
 

@@ -267,6 +267,8 @@ class GradedProduct:
         Y, sizes = self._perturbation.of_product(self._columns)
         order = graded.descending(sizes.columns + d)
         even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
+        # A column that is zero would be divided by what rounding has left of it.
+        even = even and (self._dead is self._no_zeros or not bool(self._dead.any()))
         factors = graded.factor_even(Y, order) if even else graded.factor(Y, order, sizes)
         deficit = self._largest_deficit(factors, sizes, d)
         calm = deficit < DELICATE and self._full

@@ -99,7 +99,8 @@ class ThinProduct:
         alive = (columns != 0).any(-1).sum(-1, keepdim=True)
         beyond = torch.arange(length.shape[-1], device=length.device) >= alive
         dead = (before == -torch.inf) | (beyond & (length == 0))
-        return graded.take(self._lost, factors.order) + lost.masked_fill(dead, 0.0)
+        total: Tensor = graded.take(self._lost, factors.order) + lost.masked_fill(dead, 0.0)
+        return total
 
     def _sort(self) -> None:
         """Put the longest directions first."""
