@@ -64,12 +64,18 @@ def rows(benchmarks: list[dict[str, Any]]) -> pd.DataFrame:
         ours = extra["seconds"]["subject"]
         for other, seconds in extra["seconds"].items():
             if other != "subject":
-                pair = {"task": words(benchmark["name"]), "other": words(other), "ours_s": ours}
+                pair = {"task": task(benchmark), "other": words(other), "ours_s": ours}
                 pairs.append(pair | {"other_s": seconds, "bar": extra["bars"].get(other)})
     table = pd.DataFrame(pairs)
     table["ratio"] = table["ours_s"] / table["other_s"]
     table["met"] = (table["ratio"] <= table["bar"]).where(table["bar"].notna())
     return table.sort_values(["task", "other"], ignore_index=True)
+
+
+def task(benchmark: dict[str, Any]) -> str:
+    """Return what was measured, with the file that measures it."""
+    file = Path(benchmark["fullname"].partition("::")[0]).stem
+    return f"{words(file)}: {words(benchmark['name'])}"
 
 
 def words(name: str) -> str:
@@ -92,7 +98,7 @@ def circumstances() -> dict[str, str]:
     return {
         "machine": f"{machine['processor']}, {machine['cores']} cores, {machine['platform']}",
         "versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
-        "commit": commit["hash"] if commit else "none",
+        "commit": f"{commit['hash']}{' with changes' * commit['modified']}" if commit else "none",
         "threads": "1",
     }
 
