@@ -15,10 +15,19 @@ if TYPE_CHECKING:
 LINEAR = 1e-3
 """A larger deviation is outside the linear regime: the value is not determined."""
 
+FARTHEST_BACK = 18.0
+"""Nats by which values may come back together: beyond, e^18 · 2^-53 = 7e-9 of one is another."""
+
+TAKEN_OVER = 25.0
+"""Where any values have come back as far, rounding has taken the place of some directions, …"""
+
+NEAR = 8.0
+"""… and only those that have come back by less than this are their own."""
+
 LUCK = 1e8
 """How many times more sensitive a neighbour may be and still count: beyond, it is another kind."""
 
-AMPLITUDE = 8.0
+AMPLITUDE = 12.0
 """By how many units of rounding, of the norms of its rows, a step may be off in all: real rounding
 errors are far smaller as a rule, but the sensitivity is known at some steps only."""
 
@@ -50,13 +59,16 @@ def stated_errors(
     """
     count, unit = values.shape[-1], torch.finfo(dtype).eps / 2
     structural = torch.arange(count) >= rank.unsqueeze(-1)
-    of_steps, of_product = (part[..., :count].cpu() for part in sensitivity)
+    of_steps, of_product, reversal = (part[..., :count].cpu() for part in sensitivity)
     of_steps = _largest_around(of_steps.masked_fill(structural, 0.0))
     # A row's norm is at most this many times its largest entry.
     of_steps = of_steps * math.sqrt(sensitivity.of_steps.shape[-1])
     of_factors = unit * (4 * math.sqrt(steps) + 4) * of_product
-    error = AMPLITUDE * unit * of_steps + of_factors + torch.finfo(torch.float64).eps * values.abs()
-    error = torch.where(error <= LINEAR, error, torch.inf)
+    of_logarithms = torch.finfo(torch.float64).eps * (2 * math.sqrt(steps) + 1) * values.abs()
+    error = AMPLITUDE * unit * of_steps + of_factors + of_logarithms
+    taken_over = sensitivity.reversal.cpu().amax(-1, keepdim=True) > TAKEN_OVER
+    own = reversal <= torch.where(taken_over, NEAR, FARTHEST_BACK)
+    error = torch.where((error <= LINEAR) & own, error, torch.inf)
     return error.masked_fill(structural, 0.0)
 
 

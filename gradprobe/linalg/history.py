@@ -32,10 +32,14 @@ class Sensitivity(NamedTuple):
         The root of the sum over all steps of the squares of their condition.
     of_product
         The condition of the factorisation itself, 1 at least: of perturbing the bases.
+    reversal
+        By how many nats the spread of the values, to the largest or to the smallest of them, has
+        shrunk again from its widest.
     """
 
     of_steps: Tensor
     of_product: Tensor
+    reversal: Tensor
 
 
 class History:
@@ -50,13 +54,36 @@ class History:
     t to the end. B is formed at the end of every stretch, where its columns are well scaled.
 
     At most `MOST` stretches are kept: the two shortest neighbours are joined.
+
+    All this holds near the product as it is computed. Where directions that had parted come back
+    together, as in thirty steps there and back, they come only as far as rounding lets them, and
+    the product computed is another, perhaps a well-conditioned one: by how far they have come back
+    tells.
     """
 
     def __init__(self) -> None:
         self._stretches: list[Stretch] = []
+        self._widest: Tensor | None = None
+        self._reversal: Tensor | None = None
+        self._zeros = 0
+
+    def note(self, d: Tensor) -> None:
+        """Take note of d on the way, of shape (..., n), in any order."""
+        sizes = _without_zeros(d).sort(dim=-1, descending=True).values
+        spread = torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]))
+        zeros = int((d == -torch.inf).sum())
+        if self._widest is None or self._reversal is None:
+            self._widest, self._reversal = spread, torch.zeros_like(spread)
+        elif zeros == self._zeros:
+            self._widest = self._widest.maximum(spread)
+            self._reversal = self._reversal.maximum(self._widest - spread)
+        else:  # what has become zero has not come back
+            self._widest = spread
+        self._zeros = zeros
 
     def append(self, passage: Passage, d: Tensor) -> None:
         """Go on by a passage that ends at d."""
+        self.note(d)
         self._stretches.append(Stretch(passage, _without_zeros(d)))
         if len(self._stretches) > MOST:
             at = self._least_lost()
@@ -74,6 +101,7 @@ class History:
         """Return one that can go on apart from this one."""
         twin = History()
         twin._stretches = list(self._stretches)
+        twin._widest, twin._reversal, twin._zeros = self._widest, self._reversal, self._zeros
         return twin
 
     def sensitivity(self, V: Tensor, order: Tensor | None, rank: Tensor) -> Sensitivity:
@@ -102,9 +130,11 @@ class History:
             of_steps = of_steps + (passage.loss.unsqueeze(-2) @ columns).squeeze(-2) * lengths
             of_product = of_product.maximum(columns.sum(-2) * lengths)
             rest = composed(passage, rest)
-        return Sensitivity(
-            *(part.sqrt().nan_to_num(nan=torch.inf) for part in (of_steps, of_product))
+        of_steps, of_product = (
+            part.sqrt().nan_to_num(nan=torch.inf) for part in (of_steps, of_product)
         )
+        reversal = torch.zeros_like(of_steps) if self._reversal is None else self._reversal.amax(0)
+        return Sensitivity(of_steps, of_product, reversal)
 
 
 def _without_zeros(d: Tensor) -> Tensor:

@@ -56,6 +56,13 @@ def test_no_value_is_farther_off_than_stated(family: str, seed: int) -> None:
     assert abs(norm.log_norm.item() - exact[0]) <= norm.error.item()
 
 
+@pytest.mark.parametrize("steps", [100, 250, 500])
+def test_directions_that_have_come_back_together_are_not_determined(steps: int) -> None:
+    """The product as rounding leaves it may be well-conditioned: it is another one."""
+    spectrum = absorbed(there_and_back(16, steps)).log_singular_values()
+    assert (spectrum.error == math.inf).all()
+
+
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("forget_bias", [1.0, 5.0])
 def test_no_value_of_a_hidden_block_is_farther_off_than_stated(
