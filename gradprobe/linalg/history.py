@@ -67,14 +67,17 @@ class History:
         self._reversal: Tensor | None = None
         self._zeros = 0
 
-    def note(self, d: Tensor) -> None:
-        """Take note of d on the way, of shape (..., n), in any order."""
+    def note(self, d: Tensor, *, anew: bool = False) -> None:
+        """Take note of d on the way, of shape (..., n), in any order.
+
+        With `anew` a direction has been lost since, and what stands in its place is no return.
+        """
         sizes = _without_zeros(d).sort(dim=-1, descending=True).values
         spread = torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]))
         zeros = int((d == -torch.inf).sum())
         if self._widest is None or self._reversal is None:
             self._widest, self._reversal = spread, torch.zeros_like(spread)
-        elif zeros == self._zeros:
+        elif zeros == self._zeros and not anew:
             self._widest = self._widest.maximum(spread)
             self._reversal = self._reversal.maximum(self._widest - spread)
         else:  # what has become zero has not come back
@@ -83,7 +86,6 @@ class History:
 
     def append(self, passage: Passage, d: Tensor) -> None:
         """Go on by a passage that ends at d."""
-        self.note(d)
         self._stretches.append(Stretch(passage, _without_zeros(d)))
         if len(self._stretches) > MOST:
             at = self._least_lost()

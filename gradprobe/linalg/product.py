@@ -49,6 +49,10 @@ ORDINARY = {torch.float64: 2.0**100, torch.float32: 2.0**20}
 """Factor at once where the columns' largest entry leaves 1 / this … this: more may overflow."""
 
 
+LOST = 25.0
+"""The logarithm of a loss that leaves of a direction no more than rounding has put in its place."""
+
+
 class GradedProduct:
     r"""The product :math:`M_t = J_t \cdots J_1`, kept as :math:`U \mathrm{diag}(e^d) V`.
 
@@ -122,6 +126,7 @@ class GradedProduct:
         self._at = graded.Graded(start, zeros, start)
         self._passage = standstill(start)
         self._no_zeros = self._dead = zeros != 0
+        self._has_lost = False
         self._history = History()
         self._since, self._span = 0, 1
         self._live = torch.ones(*self.batch_shape, self.size, dtype=torch.bool, device=device)
@@ -264,7 +269,7 @@ class GradedProduct:
         """Factor the columns; where too many steps were multiplied, do them again in halves."""
         steps, self._pending = self._pending, []
         d = self._logarithms()
-        self._history.note(d[0])
+        self._history.note(d[0], anew=self._has_lost)
         Y, sizes = self._perturbation.of_product(self._columns)
         order = graded.descending(sizes.columns + d)
         even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
@@ -291,7 +296,10 @@ class GradedProduct:
     def _go_on(self, factors: graded.UpperFactor, log_loss: Tensor) -> None:
         """Take the factors of J U; let V absorb them once there are enough."""
         factors = graded.without_zeros(factors, self._dead)
+        # A column of which nothing is left is one of rounding errors: it cannot be worse.
+        log_loss = log_loss.clamp(max=-math.log(torch.finfo(self.dtype).eps))
         self._passage = onwards(self._passage, factors, log_loss)
+        self._has_lost = bool((log_loss > LOST).any())
         self._dead = self._no_zeros if factors.kept is None else ~factors.kept
         self._U = self._columns = factors.Q
         self._since += 1
@@ -369,11 +377,13 @@ class GradedProduct:
         self._follow_zeros(step)
         J, sizes = self._perturbation.of_product(step.expand(self._U.shape).clone())
         inner = graded.factor(J, graded.descending(sizes.columns), sizes)
-        own = graded.log_deficit(inner, sizes)
+        rows_of_step, own = sizes.sorted_rows, graded.log_deficit(inner, sizes)
         Y, sizes = self._perturbation.of_product(inner.R @ graded.take_rows(self._U, inner.order))
         factors = graded.factor(Y, graded.descending(sizes.columns + d), sizes)
         factors = graded.truncated(Y, d, sizes, factors, self._rank)
-        loss = torch.logaddexp(graded.log_loss(factors, sizes), own)
+        # Rounding errors in R_J are relative to the rows of J, and to its columns.
+        of_step = (rows_of_step - factors.log_diagonal).nan_to_num(nan=-torch.inf, posinf=torch.inf)
+        loss = torch.logaddexp(graded.log_loss(factors, sizes), of_step.minimum(own))
         if factors.kept is not None:
             loss = loss.masked_fill(~factors.kept, -torch.inf)
         return factors._replace(Q=inner.Q @ factors.Q), loss

@@ -21,13 +21,16 @@ if TYPE_CHECKING:
 LONGEST_CHUNK = 64
 """At most this many steps are held at once, so that memory does not grow with the length."""
 
+KEPT_ENTRIES = 1 << 20
+"""Paths of at most this many entries are kept as a whole; longer ones are gone again, in chunks."""
+
 
 @dataclass(frozen=True)
 class Trajectory:
     """The path s_0 … s_T of a model, from which its step Jacobians are made as they are asked for.
 
-    Only one state in every chunk of steps is kept; those between are computed again, going forward
-    as going backward.
+    Of a long path only one state in every chunk of steps is kept; those between are computed again,
+    going forward as going backward.
 
     Parameters
     ----------
@@ -39,6 +42,8 @@ class Trajectory:
         The state before each chunk of steps, each of shape (B, S).
     steps_per_chunk
         How many steps are linearised at once.
+    path
+        s_0 … s_T, shape (T + 1, B, S), if it is short enough to be kept.
 
     Examples
     --------
@@ -56,6 +61,7 @@ class Trajectory:
     inputs: Tensor
     checkpoints: Sequence[Tensor]
     steps_per_chunk: int
+    path: Tensor | None = None
 
     @property
     def length(self) -> int:
@@ -98,6 +104,8 @@ class Trajectory:
     @torch.no_grad()
     def _states(self, start: int, end: int) -> Tensor:
         """Return s_start … s_end, where a checkpoint is kept of s_start."""
+        if self.path is not None:
+            return self.path[start : end + 1]
         first = self.checkpoints[start // self.steps_per_chunk]
         with isolated(self.model.device):
             states = torch.cat((first[None], self.model.unroll(self.inputs[start:end], first)))
@@ -168,18 +176,21 @@ def trace(
         inputs, initial = working.prepare(inputs, state)
         checks.finite("inputs", inputs)
         checks.finite("state", initial)
-        chunk = min(working.steps_per_chunk(initial.shape[0]), LONGEST_CHUNK)
-        return Trajectory(working, inputs, _checkpoints(working, inputs, initial, chunk), chunk)
+        return _run(working, inputs, initial)
 
 
-def _checkpoints(model: Dynamics, inputs: Tensor, initial: Tensor, chunk: int) -> list[Tensor]:
-    """Run along all inputs; return the state before each chunk of steps."""
-    checkpoints = [initial]
+def _run(model: Dynamics, inputs: Tensor, initial: Tensor) -> Trajectory:
+    """Run along all inputs, and keep the state before each chunk of steps, or all of them."""
+    chunk = min(model.steps_per_chunk(initial.shape[0]), LONGEST_CHUNK)
+    # A module of a caller's own is run again to see that it comes the same way.
+    whole = model.jacobian_method == "pointwise" and len(inputs) * initial.numel() <= KEPT_ENTRIES
+    checkpoints, path = [initial], [initial[None]]
     for start in range(0, len(inputs), chunk):
         states = model.unroll(inputs[start : start + chunk], checkpoints[-1])
         _check_states(states, start + 1, model)
         checkpoints.append(states[-1].clone())  # not a view, which would keep all of the states
-    return checkpoints
+        path += [states] if whole else []
+    return Trajectory(model, inputs, checkpoints, chunk, torch.cat(path) if whole else None)
 
 
 def _check_states(states: Tensor, first: int, model: Dynamics) -> None:

@@ -57,7 +57,7 @@ def condition(
     lengths
         The T, increasing.
     generator
-        Source of the perturbations from which errors are estimated.
+        Not used: the errors follow from how each step's rounding travels.
     block
         ``"state"``: of ∂s_T/∂s_0; ``"hidden"``: of ∂h_T/∂h_0, h being the last layer's.
     tolerance

@@ -55,7 +55,7 @@ def singular_values(
     lengths
         The T, increasing.
     generator
-        Source of the perturbations from which errors are estimated.
+        Draws the subspace that matrix-free values are found from; not used otherwise.
     block
         ``"state"``: of ∂s_T/∂s_0; ``"hidden"``: of ∂h_T/∂h_0, h being the last layer's.
     method

@@ -62,12 +62,17 @@ def test_the_end_to_end_jacobian_is_the_product_of_the_steps(case: str, seed: in
     torch.testing.assert_close(product, expected, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.parametrize("kept", [0, 10**6])
 @pytest.mark.parametrize("case", ["lstm-stacked", "vanilla"])
-def test_chunks_do_not_change_the_jacobians(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_do_not_change_the_jacobians(
+    case: str, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     model, inputs, state, path = traced(case)
     whole = [jacobian.dense() for jacobian in path.step_jacobians()]
     monkeypatch.setattr(trajectory, "LONGEST_CHUNK", 3)
+    monkeypatch.setattr(trajectory, "KEPT_ENTRIES", kept)
     path = models.trace(model, inputs, state)
+    assert (path.path is None) == (kept == 0)
     torch.testing.assert_close(
         torch.stack(list(path.states())), loop(model, inputs, state), rtol=0, atol=1e-14
     )
