@@ -35,6 +35,23 @@ def positive_integer(name: str, value: object) -> int:
     return int(value)
 
 
+def non_negative_integer(name: str, value: object) -> int:
+    """Return `value` if it is an integer of at least zero.
+
+    Examples
+    --------
+    >>> non_negative_integer("repetitions", 0)
+    0
+    >>> non_negative_integer("repetitions", -1)
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.ArgumentError: repetitions must be zero or a positive integer, got -1
+    """
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 0:
+        raise ArgumentError(f"{name} must be zero or a positive integer, got {value!r}")
+    return int(value)
+
+
 def finite_number(name: str, value: object) -> float:
     """Return `value` as a float if it is a finite real number.
 

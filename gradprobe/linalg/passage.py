@@ -88,6 +88,12 @@ def arrive(d: Tensor, V: Tensor, passage: Passage, dead: Tensor) -> tuple[Tensor
     return end.masked_fill(dead, -torch.inf), moved
 
 
+def without_copies(passage: Passage) -> Passage:
+    """Return the passage of the product itself, the first of all copies, in float64."""
+    own = Passage(*(part[0] for part in passage))
+    return own._replace(A=own.A.double())
+
+
 def rescaled(A: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
     """Return diag(e^−rows) A diag(e^columns); a zero stays one, whatever the gap."""
     gap = columns.unsqueeze(-2) - rows.unsqueeze(-1)

@@ -15,7 +15,7 @@ from gradprobe.linalg import graded
 from gradprobe.linalg.errors_of_values import stated_errors
 from gradprobe.linalg.history import History
 from gradprobe.linalg.operators import check_dtype, check_step
-from gradprobe.linalg.passage import Passage, arrive, onwards, standstill
+from gradprobe.linalg.passage import arrive, onwards, standstill, without_copies
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
 from gradprobe.linalg.spectrum import Spectrum
@@ -116,7 +116,7 @@ class GradedProduct:
             checks.positive_integer("each of batch_shape", n) for n in batch_shape
         )
         self.dtype = check_dtype(dtype)
-        self.repetitions = repetitions and checks.positive_integer("repetitions", repetitions)
+        self.repetitions = checks.non_negative_integer("repetitions", repetitions)
         self.tolerance = checks.positive_number("tolerance", tolerance)
         self.steps = 0
         identity = torch.eye(self.size, dtype=dtype, device=device)
@@ -225,7 +225,7 @@ class GradedProduct:
         factors, loss = graded.restriction(self._at, rows, rank_of_rows)
         way = onwards(standstill(self._at.V), factors, loss)
         self._at = graded.join(self._at, factors)
-        self._history.append(_own(way), self._at.d[0])
+        self._history.append(without_copies(way), self._at.d[0])
         turned = graded.transposed(self._at)
         return graded.join(turned, graded.restriction(turned, columns, rank)[0]), rank
 
@@ -310,7 +310,7 @@ class GradedProduct:
         """Let V absorb what has been passed; restore its condition where that has grown."""
         d, V = arrive(self._at.d, self._at.V, self._passage, self._dead)
         self._at = graded.Graded(self._U, d, V)
-        self._history.append(_own(self._passage), d[0])
+        self._history.append(without_copies(self._passage), d[0])
         self._passage, self._since = standstill(V), 0
         growth = float(torch.linalg.matrix_norm(V).amax() ** 2) / self.size
         if growth > GROWTH:
@@ -330,7 +330,7 @@ class GradedProduct:
         way = standstill(V, order)
         inverse = torch.linalg.solve_triangular(L, way.A, upper=False)
         way = onwards(way._replace(A=inverse), factors, torch.full_like(d, -torch.inf))
-        self._history.append(_own(way), self._at.d[0])
+        self._history.append(without_copies(way), self._at.d[0])
         self._U = self._columns = self._at.U
         self._dead = self._at.d == -torch.inf
 
@@ -395,9 +395,3 @@ class GradedProduct:
         self._live, rank = propagate_zeros(step, self._live)
         self._full = bool(self._live.all())
         self._rank = self._rank.minimum(rank)
-
-
-def _own(passage: Passage) -> Passage:
-    """Return that of the product, without its copies', in float64."""
-    own = Passage(*(part[0] for part in passage))
-    return own._replace(A=own.A.double())

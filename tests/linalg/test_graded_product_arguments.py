@@ -17,7 +17,8 @@ from gradprobe.linalg import GradedProduct
         ({"size": 0}, "size must be a positive integer, got 0"),
         ({"size": 3, "batch_shape": (2, 0)}, "each of batch_shape must be a positive integer"),
         ({"size": 3, "dtype": torch.float16}, "dtype must be torch.float64 or torch.float32"),
-        ({"size": 3, "repetitions": -1}, "repetitions must be a positive integer, got -1"),
+        ({"size": 3, "repetitions": -1}, "repetitions must be zero or a positive integer, got -1"),
+        ({"size": 3, "repetitions": None}, "repetitions must be zero or a positive integer, got N"),
         ({"size": 3, "tolerance": 0.0}, "tolerance must be a positive number"),
     ],
 )
