@@ -12,7 +12,7 @@ from torch import nn
 from gradprobe.models.recurrent_model import RecurrentModel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -94,11 +94,6 @@ def _substituted(cell: Cell, computed: list[Tensor], substitutes: list[Tensor]) 
     return twin
 
 
-class _returning:  # noqa: N801 - it stands for a method
-    """A method that returns a tensor."""
-
-    def __init__(self, tensor: Tensor) -> None:
-        self._tensor = tensor
-
-    def __call__(self) -> Tensor:
-        return self._tensor
+def _returning(tensor: Tensor) -> Callable[[], Tensor]:
+    """Return a function, in place of a method, that returns a tensor."""
+    return lambda: tensor
