@@ -13,20 +13,20 @@ import gradprobe as gp
 
 PACKAGE = Path(gp.__file__).parent
 
-# Which packages of gradprobe each package may import; errors, checks, registry, frame and the lazy
-# loader are open to all.
+# Which packages of gradprobe each package may import; errors, checks, registry, frame, seeds and
+# the lazy loader are open to all.
 ALLOWED: dict[str, set[str]] = {
     "linalg": set(),
     "tasks": set(),
     "models": {"linalg"},
     "probes": {"models", "linalg"},
-    "studies": {"tasks", "models", "probes", "reports"},
+    "studies": {"tasks", "models", "probes", "training", "reports"},
     "reports": {"studies"},
     "own_model": {"models", "probes"},
     "training": {"models", "linalg", "probes", "tasks"},
     "testing": {"models", "probes"},
 }
-SHARED = {"errors", "checks", "registry", "frame", "_lazy", "_version"}
+SHARED = {"errors", "checks", "registry", "frame", "seeds", "_lazy", "_version"}
 WITHOUT_TORCH = [
     "gradprobe",
     "gradprobe.cli",

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gradprobe import frame
+from gradprobe.seeds import stream_seed
 
 if TYPE_CHECKING:
     from gradprobe.studies.schema import Study
@@ -18,29 +19,6 @@ SPECIFICATION_VERSION = 1
 
 STREAMS = ("inputs", "model", "probes")
 """The independent random streams of a cell: the sequences, the initialisation, the probes."""
-
-
-def stream_seed(seed: int, stream: str) -> int:
-    """Return the seed of one named random stream of a cell.
-
-    It is the first four bytes, big end first, of the SHA-256 of ``"gradprobe/{stream}/{seed}"``
-    (torch's generator on the CPU reads 32 bits).  The streams of one seed are independent of each
-    other, and none depends on the model: at one seed, every model meets the same inputs.
-
-    Parameters
-    ----------
-    seed
-        The cell's seed, from the study.
-    stream
-        One of `STREAMS`.
-
-    Examples
-    --------
-    >>> stream_seed(0, "inputs") == stream_seed(0, "model")
-    False
-    """
-    digest = hashlib.sha256(f"gradprobe/{stream}/{seed}".encode()).digest()
-    return int.from_bytes(digest[:4], "big")
 
 
 def canonical(specification: object) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from gradprobe.errors import StudyFileError
-from gradprobe.studies.grid import canonical, cells, stream_seed, study_hash
+from gradprobe.seeds import stream_seed
+from gradprobe.studies.grid import canonical, cells, study_hash
 from gradprobe.studies.reading import load_study, parse_study
 
 if TYPE_CHECKING:
