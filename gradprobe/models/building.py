@@ -72,10 +72,10 @@ def build(
     checks.positive_integer("num_layers", num_layers)
     source = torch.Generator().manual_seed(0) if generator is None else generator
     initialiser = Initialiser(source, dtype=dtype, device=device)
-    sizes = [input_size] + [hidden_size] * (num_layers - 1)
-    cells: list[Cell] = [
-        cell_class(size, hidden_size, initialiser=initialiser, **options) for size in sizes
-    ]
+    cells: list[Cell] = []
+    for _ in range(num_layers):
+        size = cells[-1].output_size if cells else input_size
+        cells.append(cell_class(size, hidden_size, initialiser=initialiser, **options))
     return RecurrentModel(cells, name=name)
 
 

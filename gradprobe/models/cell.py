@@ -6,7 +6,9 @@ Almost every recurrent cell is
 
 where φ acts unit by unit.  A unit has C components, the hidden value h first (an LSTM's unit also
 has its cell value c); R gives G values to each unit (an LSTM's four gates), the input gives K.
-A subclass states R, U, b and φ; from these come, once for all cells, the unrolled pass
+Where the values that R multiplies, or those that make up h, are several to a unit (a complex
+number's real and imaginary part), the cell says how many.  The drive may be any other function of
+the inputs.  A subclass states R, U, b and φ; from these come, once for all cells, the unrolled pass
 (`gradprobe.models.unrolled`) and the step Jacobians (`gradprobe.models.step_jacobian`).
 """
 
@@ -20,6 +22,8 @@ from torch import nn
 from torch.nn import functional
 
 from gradprobe import checks
+from gradprobe.errors import UnsupportedModelError
+from gradprobe.models.working_copy import device_of, dtype_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -78,6 +82,12 @@ class Cell(nn.Module, ABC):
         G, values that the recurrent matrix gives to each unit.
     drive_terms
         K, values that the input gives to each unit.
+    recurrent_components
+        C_R, how many of the components the recurrent matrix multiplies: the first C_R of them, laid
+        one after the other.
+    hidden_components
+        C_h, how many of the components make up h, as the layer above and a readout see it: the
+        first C_h of them, laid one after the other.
     step_size
         ε of an Euler-type cell h_t = h_{t-1} + ε f(h_{t-1}, x_t); None for every other.
 
@@ -115,6 +125,8 @@ class Cell(nn.Module, ABC):
     components: ClassVar[int] = 1
     recurrent_terms: ClassVar[int] = 1
     drive_terms: ClassVar[int] = 1
+    recurrent_components: ClassVar[int] = 1
+    hidden_components: ClassVar[int] = 1
     step_size: float | None = None
 
     def __init__(self, input_size: int, hidden_size: int) -> None:
@@ -124,11 +136,20 @@ class Cell(nn.Module, ABC):
 
     @abstractmethod
     def recurrent_matrix(self) -> Tensor:
-        """Return R after its parametrisation, shape (G·N, N)."""
+        """Return R after its parametrisation, shape (G·N, C_R·N)."""
 
-    @abstractmethod
     def input_matrix(self) -> Tensor:
-        """Return U, shape (K·N, D)."""
+        """Return U, shape (K·N, D); a cell with a `drive` of its own needs none.
+
+        Raises
+        ------
+        UnsupportedModelError
+            The cell states none.
+        """
+        raise UnsupportedModelError(
+            f"{type(self).__name__} has no input matrix: state input_matrix(), or, for a drive "
+            "that is not U x + b, drive() itself"
+        )
 
     def drive_bias(self) -> Tensor | None:
         """Return b, shape (K·N,), or None if the drive has no bias."""
@@ -136,7 +157,15 @@ class Cell(nn.Module, ABC):
 
     def unit_parameters(self) -> Tensor:
         """Return the parameters θ of φ, one row of N for each: shape (P, N); none by default."""
-        return self.input_matrix().new_empty(0, self.hidden_size)
+        return torch.empty(0, self.hidden_size, dtype=self.dtype, device=self.device)
+
+    def initial_units(self) -> Tensor:
+        """Return s_0 where none is given, shape (C, N); zeros by default.
+
+        A cell with a trainable s_0 makes it here out of its parameters.
+        """
+        shape = (self.components, self.hidden_size)
+        return torch.zeros(shape, dtype=self.dtype, device=self.device)
 
     @abstractmethod
     def pointwise(
@@ -149,7 +178,7 @@ class Cell(nn.Module, ABC):
         state
             s_{t-1}, shape (..., C, N).
         recurrent
-            R h_{t-1}, shape (..., G, N).
+            R h_{t-1}, shape (..., G, N); h here stands for the first C_R components.
         drive
             U x_t + b, shape (..., K, N).
         unit_parameters
@@ -177,6 +206,21 @@ class Cell(nn.Module, ABC):
         return self.components * self.hidden_size
 
     @property
+    def output_size(self) -> int:
+        """C_h·N, the entries of h as the layer above and a readout see it."""
+        return self.hidden_components * self.hidden_size
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the states: that of the cell's first real tensor."""
+        return dtype_of(self)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the cell's tensors are."""
+        return device_of(self, torch.device("cpu"))
+
+    @property
     def stored_parameters(self) -> int:
         """The number of scalars that an optimiser would update."""
         return sum(parameter.numel() for parameter in self.parameters())
@@ -196,10 +240,41 @@ class Cell(nn.Module, ABC):
         """
         return 0.0
 
+    def penalty(self) -> Tensor:
+        """Return the measure of a soft constraint, which training adds to the loss; 0 by default.
+
+        For example ‖WᴴW − I‖²_F; differentiable, without axes.
+        """
+        return torch.zeros((), dtype=self.dtype, device=self.device)
+
     def drive(self, inputs: Tensor) -> Tensor:
-        """Return U x_t + b for the whole sequence in one product: (..., D) to (..., K, N)."""
+        """Return U x_t + b for the whole sequence in one product: (..., D) to (..., K, N).
+
+        A cell may put any other function of x_t in its place, which treats leading axes alike.
+        """
         flat: Tensor = functional.linear(inputs, self.input_matrix(), self.drive_bias())
         return unflatten_units(flat, self.drive_terms)
+
+    def drive_jacobian(self, inputs: Tensor) -> Tensor:
+        """Return ∂(drive)/∂x_t at inputs (steps, B, D).
+
+        Returns
+        -------
+        Tensor
+            U, shape (K·N, D); for a `drive` of the cell's own, by automatic differentiation, shape
+            (steps, B, K·N, D).
+        """
+        if type(self).drive is Cell.drive:
+            return self.input_matrix()
+        of_one = torch.func.jacfwd(lambda one: self.drive(one[None])[0].flatten())
+        jacobians: Tensor = torch.func.vmap(of_one)(inputs.flatten(0, 1))
+        by_step: Tensor = jacobians.unflatten(0, inputs.shape[:2])
+        return by_step
+
+    def recurrent_argument(self, units: Tensor) -> Tensor:
+        """Return what R multiplies, a view: units (..., C, N) to (..., C_R·N)."""
+        view: Tensor = units[..., : self.recurrent_components, :].flatten(-2)
+        return view
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Return s_t from x_t, shape (B, D), and s_{t-1}, shape (B, S), by plain operations.
@@ -207,7 +282,7 @@ class Cell(nn.Module, ABC):
         This is the definition that the unrolled pass and the step Jacobians are tested against.
         """
         units = unflatten_units(state, self.components)
-        recurrent = functional.linear(units[..., 0, :], self.recurrent_matrix())
+        recurrent = functional.linear(self.recurrent_argument(units), self.recurrent_matrix())
         recurrent = unflatten_units(recurrent, self.recurrent_terms)
         new = self.pointwise(units, recurrent, self.drive(inputs), self.unit_parameters())
         return new.flatten(-2)

@@ -30,7 +30,7 @@ class RecurrentModel(nn.Module):
     Parameters
     ----------
     cells
-        The layers, from the input upwards; each takes as many features as the one below has units.
+        The layers, from the input upwards; each takes the hidden values of the one below.
     name
         What tables call the model.
     batch_first
@@ -40,6 +40,8 @@ class RecurrentModel(nn.Module):
     ----------
     input_size, hidden_size
         D of the first layer and N of the last.
+    output_size
+        The entries of the last layer's h, which a readout takes: N, or 2N for complex units.
     state_size
         S, the sum over the layers; the state is theirs one after the other.
 
@@ -58,10 +60,10 @@ class RecurrentModel(nn.Module):
         if not cells:
             raise ArgumentError("cells must name at least one cell, got none")
         for below, above in itertools.pairwise(cells):
-            if above.input_size != below.hidden_size:
+            if above.input_size != below.output_size:
                 raise ArgumentError(
-                    f"a stacked cell must take the {below.hidden_size} units below it as its "
-                    f"input, got input_size {above.input_size}"
+                    f"a stacked cell must take the {below.output_size} hidden values below it as "
+                    f"its input, got input_size {above.input_size}"
                 )
         self.layers = nn.ModuleList(cells)
         self.name = name
@@ -83,6 +85,11 @@ class RecurrentModel(nn.Module):
         return self.cells[-1].hidden_size
 
     @property
+    def output_size(self) -> int:
+        """The entries of the last layer's h."""
+        return self.cells[-1].output_size
+
+    @property
     def state_size(self) -> int:
         """S, the sum over the layers."""
         return sum(cell.state_size for cell in self.cells)
@@ -91,7 +98,7 @@ class RecurrentModel(nn.Module):
     def hidden_slice(self) -> slice:
         """Where the last layer's h stands in the state: rows and columns of the hidden block."""
         start = self.state_size - self.cells[-1].state_size
-        return slice(start, start + self.hidden_size)
+        return slice(start, start + self.output_size)
 
     @property
     def step_size(self) -> float | None:
@@ -112,16 +119,21 @@ class RecurrentModel(nn.Module):
     @property
     def dtype(self) -> torch.dtype:
         """The dtype of the parameters."""
-        return self.cells[0].input_matrix().dtype
+        return self.cells[0].dtype
 
     @property
     def device(self) -> torch.device:
         """The device of the parameters."""
-        return self.cells[0].input_matrix().device
+        return self.cells[0].device
 
     def initial_state(self, batch: int) -> Tensor:
-        """Return s_0 = 0, shape (B, S)."""
-        return torch.zeros(batch, self.state_size, dtype=self.dtype, device=self.device)
+        """Return s_0 where none is given, shape (B, S): zeros, or what the cells have learnt."""
+        parts = [cell.initial_units().flatten() for cell in self.cells]
+        return torch.cat(parts).expand(batch, -1)
+
+    def penalty(self) -> Tensor:
+        """Return the sum of the layers' soft constraints; see `Cell.penalty`."""
+        return torch.stack([cell.penalty() for cell in self.cells]).sum()
 
     def forward(self, inputs: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Return the hidden states of the last layer and the final state.
@@ -131,12 +143,13 @@ class RecurrentModel(nn.Module):
         inputs
             Shape (T, B, D), or (B, T, D) with `batch_first`.
         state
-            s_0, shape (B, S); zeros if not given.
+            s_0, shape (B, S); `initial_state` if not given.
 
         Returns
         -------
         tuple of Tensor
-            The hidden states, shape (T, B, N) or (B, T, N), and s_T, shape (B, S).
+            The hidden states, shape (T, B, output_size) or (B, T, output_size), and s_T, shape
+            (B, S).
 
         Raises
         ------
@@ -145,7 +158,7 @@ class RecurrentModel(nn.Module):
         """
         inputs, state = self.check(inputs, state)
         per_layer = self.unroll_layers(inputs, state)
-        hidden = per_layer[-1][..., : self.hidden_size]
+        hidden = per_layer[-1][..., : self.output_size]
         final = torch.cat([states[-1] for states in per_layer], dim=-1)
         return (hidden.transpose(0, 1) if self.batch_first else hidden), final
 
@@ -158,7 +171,7 @@ class RecurrentModel(nn.Module):
         per_layer: list[Tensor] = []
         for cell, initial in zip(self.cells, self.split(state), strict=True):
             per_layer.append(unroll(cell, inputs, initial))
-            inputs = per_layer[-1][..., : cell.hidden_size]
+            inputs = per_layer[-1][..., : cell.output_size]
         return per_layer
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
@@ -169,7 +182,7 @@ class RecurrentModel(nn.Module):
         results = []
         for cell, part in zip(self.cells, self.split(state), strict=True):
             results.append(cell.step(inputs, part))
-            inputs = results[-1][..., : cell.hidden_size]
+            inputs = results[-1][..., : cell.output_size]
         return torch.cat(results, dim=-1)
 
     def split(self, state: Tensor) -> tuple[Tensor, ...]:
@@ -207,8 +220,8 @@ class RecurrentModel(nn.Module):
         inputs
             Shape (T, B, D), or (B, T, D) with `batch_first`, of any floating-point dtype.
         state
-            None for zeros; shape (B, S); or as torch.nn has it: one tensor for each component of
-            the units, (h, c) for an LSTM, of shape (layers, B, N).
+            None for `initial_state`; shape (B, S); or as torch.nn has it: one tensor for each
+            component of the units, (h, c) for an LSTM, of shape (layers, B, N).
         """
         flat = None if state is None else self._convert("state", joint_state(state, self.cells))
         return self.check(self._convert("inputs", inputs), flat)

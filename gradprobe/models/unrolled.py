@@ -65,7 +65,7 @@ def unroll(cell: Cell, inputs: Tensor, initial_state: Tensor) -> Tensor:
 
 def recurrent_terms(cell: Cell, states: Tensor, matrix: Tensor) -> Tensor:
     """Return R h for states of shape (..., C, N), in one product: shape (..., G, N)."""
-    product: Tensor = torch.nn.functional.linear(states[..., 0, :], matrix)
+    product: Tensor = torch.nn.functional.linear(cell.recurrent_argument(states), matrix)
     return unflatten_units(product, cell.recurrent_terms)
 
 
@@ -88,7 +88,7 @@ class _Unrolled(torch.autograd.Function):
         recurrent = unflatten_units(product, cell.recurrent_terms)
         transposed, state = matrix.T, initial
         for drive_now, new in zip(drive.unbind(0), states.unbind(0), strict=True):
-            torch.mm(state.select(1, 0), transposed, out=product)
+            torch.mm(cell.recurrent_argument(state), transposed, out=product)
             state = new.copy_(cell.pointwise(state, recurrent, drive_now, unit))
         ctx.cell = cell
         ctx.save_for_backward(initial, matrix, drive, unit, states)
@@ -128,7 +128,8 @@ def _back_propagate(cell: Cell, saved: _Saved, gradients: Tensor) -> tuple[Tenso
         recurrent = recurrent_terms(cell, previous, matrix)
         local = cell.local_derivatives(previous, recurrent, drive[start:stop], unit)
         to_states, to_recurrent, to_state = _sweep(local, matrix, gradients[start:stop], to_state)
-        to_matrix.addmm_(to_recurrent.flatten(2).flatten(0, 1).T, previous[:, :, 0].flatten(0, 1))
+        multiplied = cell.recurrent_argument(previous)
+        to_matrix.addmm_(to_recurrent.flatten(2).flatten(0, 1).T, multiplied.flatten(0, 1))
         to_drive[start:stop] = torch.einsum("tbckn,tbcn->tbkn", local.by_drive, to_states)
         to_unit += torch.einsum("tbcpn,tbcn->pn", local.by_unit_parameters, to_states)
     return to_state, to_matrix, to_drive, to_unit
@@ -148,5 +149,6 @@ def _sweep(
         total = torch.add(gradients[t], to_state, out=to_states[t]).unsqueeze(2)
         torch.sum(local.by_recurrent[t] * total, 1, out=to_recurrent[t])
         to_state = (local.by_state[t] * total).sum(1)
-        to_state[:, 0].addmm_(to_recurrent[t].flatten(1), matrix)
+        # A view of the first components, as many as R multiplies.
+        to_state.flatten(1)[:, : matrix.shape[1]].addmm_(to_recurrent[t].flatten(1), matrix)
     return to_states, to_recurrent, to_state
