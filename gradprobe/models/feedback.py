@@ -8,6 +8,8 @@ from gradprobe import checks
 from gradprobe.models.vanilla import Vanilla
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from gradprobe.models.initialiser import Initialiser
@@ -28,6 +30,8 @@ class Feedback(Vanilla):
         ε.
     recurrent_scale
         σ_w.
+    recurrent_matrix, input_matrix
+        Initial W, shape (N, N), and V, shape (N, D), row by row, in place of those that are drawn.
 
     References
     ----------
@@ -52,9 +56,16 @@ class Feedback(Vanilla):
         initialiser: Initialiser,
         step_size: float = 0.01,
         recurrent_scale: float = 1.0,
+        recurrent_matrix: Sequence[Sequence[float]] | None = None,
+        input_matrix: Sequence[Sequence[float]] | None = None,
     ) -> None:
         super().__init__(
-            input_size, hidden_size, initialiser=initialiser, recurrent_scale=recurrent_scale
+            input_size,
+            hidden_size,
+            initialiser=initialiser,
+            recurrent_scale=recurrent_scale,
+            recurrent_matrix=recurrent_matrix,
+            input_matrix=input_matrix,
         )
         self.step_size = checks.positive_number("step_size", step_size)
 

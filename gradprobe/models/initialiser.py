@@ -11,6 +11,8 @@ from gradprobe import checks
 from gradprobe.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
 
@@ -92,6 +94,42 @@ class Initialiser:
     def constant(self, *shape: int, value: float = 0.0) -> nn.Parameter:
         """Return a parameter whose entries all equal `value`."""
         return self._parameter(torch.full(shape, value, dtype=torch.float64))
+
+    def given(
+        self, name: str, values: Sequence[Sequence[float]], shape: tuple[int, int]
+    ) -> nn.Parameter:
+        """Return a parameter with the entries of a matrix that is given row by row.
+
+        Parameters
+        ----------
+        name
+            What messages call the matrix.
+        values
+            The rows.
+        shape
+            What it must have.
+
+        Raises
+        ------
+        ArgumentError
+            It is no matrix of finite numbers of that shape.
+
+        Examples
+        --------
+        >>> import torch
+        >>> initialise = Initialiser(torch.Generator().manual_seed(0))
+        >>> initialise.given("recurrent_matrix", [[0.0, -2.0], [2.0, 0.0]], (2, 2)).tolist()
+        [[0.0, -2.0], [2.0, 0.0]]
+        """
+        try:
+            matrix = torch.as_tensor(values, dtype=torch.float64)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise ArgumentError(
+                f"{name} must be a matrix given row by row, such as [[0.0, 1.0], [1.0, 0.0]], "
+                f"got {values!r}"
+            ) from error
+        checks.shape(name, matrix, shape)
+        return self._parameter(checks.finite(name, matrix))
 
     def _draw(self, *shape: int) -> Tensor:
         device = self.generator.device

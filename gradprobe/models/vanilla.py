@@ -10,6 +10,8 @@ from gradprobe import checks
 from gradprobe.models.unconstrained import UnconstrainedCell
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from torch import Tensor
 
     from gradprobe.models.initialiser import Initialiser
@@ -32,6 +34,8 @@ class Vanilla(UnconstrainedCell):
         ``"tanh"`` or ``"relu"``.
     biases
         ``"one"`` vector, torch's ``"two"`` (added), or ``"none"``.
+    recurrent_matrix, input_matrix
+        Initial W, shape (N, N), and V, shape (N, D), row by row, in place of those that are drawn.
 
     References
     ----------
@@ -54,6 +58,8 @@ class Vanilla(UnconstrainedCell):
         recurrent_scale: float = 1.0,
         nonlinearity: str = "tanh",
         biases: str = "one",
+        recurrent_matrix: Sequence[Sequence[float]] | None = None,
+        input_matrix: Sequence[Sequence[float]] | None = None,
     ) -> None:
         super().__init__(
             input_size,
@@ -63,6 +69,12 @@ class Vanilla(UnconstrainedCell):
             biases=biases,
         )
         self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
+        if recurrent_matrix is not None:
+            shape = (self.hidden_size, self.hidden_size)
+            self.recurrent_weight = initialiser.given("recurrent_matrix", recurrent_matrix, shape)
+        if input_matrix is not None:
+            shape = (self.hidden_size, self.input_size)
+            self.input_weight = initialiser.given("input_matrix", input_matrix, shape)
 
     def pointwise(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
