@@ -14,5 +14,7 @@ PROBES: dict[str, str] = {
     "non_normality": "gradprobe.probes.non_normality:non_normality",
     "state_statistics": "gradprobe.probes.state_statistics:state_statistics",
     "end_to_end_eigenvalues": "gradprobe.probes.end_to_end_eigenvalues:end_to_end_eigenvalues",
+    "state_trajectory": "gradprobe.probes.state_trajectory:state_trajectory",
+    "vector_field": "gradprobe.probes.vector_field:vector_field",
 }
 """The function of every probe, as ``"module:function"``."""
