@@ -6,5 +6,7 @@ TASKS: dict[str, str] = {
     "digits_rows": "gradprobe.tasks.digits_rows:DigitsRows",
     "digits_pixels": "gradprobe.tasks.digits_pixels:DigitsPixels",
     "noise_padded_digits": "gradprobe.tasks.noise_padded_digits:NoisePaddedDigits",
+    "no_input": "gradprobe.tasks.no_input:NoInput",
+    "gaussian_inputs": "gradprobe.tasks.gaussian_inputs:GaussianInputs",
 }
 """Place of each task by name; none of these modules imports torch until a batch is asked for."""

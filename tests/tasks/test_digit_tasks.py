@@ -22,7 +22,7 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-@pytest.mark.parametrize("name", tasks.TASKS)
+@pytest.mark.parametrize("name", LENGTHS)
 def test_shapes_dtypes_and_description(name: str) -> None:
     task = tasks.build(name)
     length, features = LENGTHS[name]
