@@ -58,6 +58,20 @@ class Initialiser:
         """Return a parameter with independent N(0, standard_deviation²) entries."""
         return self._parameter(self._draw(*shape) * standard_deviation)
 
+    def uniform(self, *shape: int, low: float, high: float) -> nn.Parameter:
+        """Return a parameter with independent entries, uniform between `low` and `high`.
+
+        Examples
+        --------
+        >>> import torch
+        >>> initialise = Initialiser(torch.Generator().manual_seed(0))
+        >>> bool((initialise.uniform(50, low=-0.1, high=0.1).abs() <= 0.1).all())
+        True
+        """
+        device = self.generator.device
+        unit = torch.rand(shape, generator=self.generator, dtype=torch.float64, device=device)
+        return self._parameter(low + (high - low) * unit)
+
     def recurrent_weight(self, size: int, scale: float, terms: int = 1) -> nn.Parameter:
         """Return recurrent weights with entries N(0, σ_w²/n), shape (terms·n, n).
 

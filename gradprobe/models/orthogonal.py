@@ -19,7 +19,60 @@ if TYPE_CHECKING:
 NONLINEARITIES = ("tanh", "modrelu")
 
 
-class Orthogonal(Cell):
+class OrthogonalCell(Cell):
+    """h_t = φ(W h_{t-1} + V x_t), with WᵀW = I; a subclass states W, V and b.
+
+    φ is tanh with a bias inside, tanh(z + b), or modReLU, sign(z) relu(|z| + b).
+
+    Parameters
+    ----------
+    input_size, hidden_size
+        D and N.
+    nonlinearity
+        ``"tanh"`` or ``"modrelu"``.
+
+    Examples
+    --------
+    >>> issubclass(Orthogonal, OrthogonalCell)
+    True
+    """
+
+    input_weight: nn.Parameter
+    bias: nn.Parameter
+
+    def __init__(self, input_size: int, hidden_size: int, *, nonlinearity: str) -> None:
+        super().__init__(input_size, hidden_size)
+        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
+
+    def input_matrix(self) -> Tensor:
+        """Return V."""
+        return self.input_weight
+
+    def drive_bias(self) -> Tensor | None:
+        """Return b for tanh; modReLU's b is a parameter of the pointwise map."""
+        return self.bias if self.nonlinearity == "tanh" else None
+
+    def unit_parameters(self) -> Tensor:
+        """Return modReLU's b, shape (1, N); none for tanh."""
+        return super().unit_parameters() if self.nonlinearity == "tanh" else self.bias[None]
+
+    def pointwise(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> Tensor:
+        """Return tanh(W h + V x + b), or modReLU(W h + V x; b)."""
+        argument = recurrent + drive
+        if self.nonlinearity == "tanh":
+            return torch.tanh(argument)
+        return argument.sign() * torch.relu(argument.abs() + unit_parameters)
+
+    def constraint_error(self) -> float:
+        """Return the largest entry of |WᵀW − I|."""
+        matrix = self.recurrent_matrix().detach()
+        identity = torch.eye(self.hidden_size, dtype=matrix.dtype, device=matrix.device)
+        return float((matrix.T @ matrix - identity).abs().max())
+
+
+class Orthogonal(OrthogonalCell):
     """h_t = φ(W h_{t-1} + V x_t), with WᵀW = I.
 
     φ is tanh with a bias inside, tanh(z + b), or modReLU, sign(z) relu(|z| + b).
@@ -60,10 +113,9 @@ class Orthogonal(Cell):
         initialiser: Initialiser,
         nonlinearity: str = "tanh",
     ) -> None:
-        super().__init__(input_size, hidden_size)
-        self.nonlinearity = checks.one_of("nonlinearity", nonlinearity, NONLINEARITIES)
+        super().__init__(input_size, hidden_size, nonlinearity=nonlinearity)
         size = self.hidden_size
-        self.recurrent = _orthogonal_linear(initialiser.orthogonal(size))
+        self.recurrent = orthogonal_linear(initialiser.orthogonal(size))
         self.input_weight = initialiser.input_weight(size, self.input_size)
         self.bias = initialiser.constant(size)
 
@@ -71,42 +123,23 @@ class Orthogonal(Cell):
         """Return W, orthogonal."""
         return self.recurrent.weight
 
-    def input_matrix(self) -> Tensor:
-        """Return V."""
-        return self.input_weight
-
-    def drive_bias(self) -> Tensor | None:
-        """Return b for tanh; modReLU's b is a parameter of the pointwise map."""
-        return self.bias if self.nonlinearity == "tanh" else None
-
-    def unit_parameters(self) -> Tensor:
-        """Return modReLU's b, shape (1, N); none for tanh."""
-        return super().unit_parameters() if self.nonlinearity == "tanh" else self.bias[None]
-
-    def pointwise(
-        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
-    ) -> Tensor:
-        """Return tanh(W h + V x + b), or modReLU(W h + V x; b)."""
-        argument = recurrent + drive
-        if self.nonlinearity == "tanh":
-            return torch.tanh(argument)
-        return argument.sign() * torch.relu(argument.abs() + unit_parameters)
-
     @property
     def degrees_of_freedom(self) -> int:
         """The orthogonal group has dimension n(n−1)/2, not n²."""
         size = self.hidden_size
         return self.stored_parameters - size**2 + size * (size - 1) // 2
 
-    def constraint_error(self) -> float:
-        """Return the largest entry of |WᵀW − I|."""
-        matrix = self.recurrent_matrix().detach()
-        identity = torch.eye(self.hidden_size, dtype=matrix.dtype, device=matrix.device)
-        return float((matrix.T @ matrix - identity).abs().max())
 
+def orthogonal_linear(matrix: Tensor) -> nn.Linear:
+    """Return a bias-free linear layer whose weight stays orthogonal and starts at `matrix`.
 
-def _orthogonal_linear(matrix: Tensor) -> nn.Linear:
-    """Return a bias-free linear layer whose weight is parametrised and starts at `matrix`."""
+    Examples
+    --------
+    >>> import torch
+    >>> linear = orthogonal_linear(torch.eye(3))
+    >>> bool(torch.equal(linear.weight, torch.eye(3)))
+    True
+    """
     size = matrix.shape[0]
     linear = nn.Linear(size, size, bias=False, dtype=matrix.dtype, device="meta")
     linear.to_empty(device=matrix.device)

@@ -9,5 +9,11 @@ MODELS: dict[str, str] = {
     "gated_antisymmetric": "gradprobe.models.gated:GatedAntisymmetric",
     "gated_unstructured": "gradprobe.models.gated:GatedUnstructured",
     "orthogonal": "gradprobe.models.orthogonal:Orthogonal",
+    "irnn": "gradprobe.models.irnn:Irnn",
+    "chrono_lstm": "gradprobe.models.chrono_lstm:ChronoLstm",
+    "cfn": "gradprobe.models.cfn:Cfn",
+    "lipschitz": "gradprobe.models.lipschitz:Lipschitz",
+    "exprnn": "gradprobe.models.skew_orthogonal:ExpRnn",
+    "scornn": "gradprobe.models.skew_orthogonal:ScoRnn",
 }
 """The cell class of every model, as ``"module:class"``."""
