@@ -26,8 +26,8 @@ class Study(Protocol):
         """The study file as it was written."""
 
 
-class Cell(Protocol):
-    """One cell of a study's grid."""
+class PlannedCell(Protocol):
+    """One cell of a study's grid, computed or not."""
 
     @property
     def label(self) -> str:
@@ -35,11 +35,15 @@ class Cell(Protocol):
 
     @property
     def task(self) -> str:
-        """Name of the task."""
+        """Label of the task."""
 
     @property
     def seed(self) -> int:
         """Seed of the cell."""
+
+
+class Cell(PlannedCell, Protocol):
+    """One cell of a study's grid that was computed."""
 
     @property
     def status(self) -> str:
@@ -56,6 +60,14 @@ class Cell(Protocol):
     @property
     def error(self) -> str | None:
         """Why the cell failed, if it did."""
+
+    @property
+    def specification(self) -> Mapping[str, Any]:
+        """What determines the table: ``model`` with its options, ``training``, and more."""
+
+    @property
+    def published(self) -> Mapping[str, Any]:
+        """What a paper prints: ``test_accuracy`` in percent, ``parameters``, ``iterations``, …."""
 
 
 class Results(Protocol):
@@ -74,5 +86,5 @@ class Results(Protocol):
         """The cells that were tried."""
 
     @property
-    def missing(self) -> Sequence[object]:
+    def missing(self) -> Sequence[PlannedCell]:
         """The cells that were never tried, or not finished."""

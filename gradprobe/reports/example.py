@@ -61,6 +61,8 @@ class ExampleCell:
     seconds: float | None = 2.5
     provenance: dict[str, Any] = field(default_factory=dict)
     error: str | None = None
+    specification: dict[str, Any] = field(default_factory=dict)
+    published: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class ExampleResults:
     study: ExampleStudy
     table: pd.DataFrame
     cells: list[ExampleCell]
-    missing: list[object] = field(default_factory=list)
+    missing: list[ExampleCell] = field(default_factory=list)
 
 
 def example_results(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradprobe.reports.numbers import plural, printable, seconds
@@ -77,19 +76,16 @@ def gaps(results: Results) -> list[Gap]:
     []
     """
     failed = [cell for cell in results.cells if not is_finished(cell)]
-    labels = {
-        _canonical(specification["model"]): cell.label
-        for cell in results.cells
-        if (specification := getattr(cell, "specification", None))
-    }
-    known = {_canonical(getattr(cell, "specification", None)) for cell in failed}
+    known = {(cell.label, cell.task, cell.seed) for cell in failed}
     found = [
         Gap(_cell(cell.label, cell.task, cell.seed), f"failed: {printable(cell.error or '?')}")
         for cell in failed
     ]
-    for missing in results.missing:
-        if _canonical(missing) not in known:
-            found.append(Gap(_described(missing, labels), "was not computed"))
+    found += [
+        Gap(_cell(cell.label, cell.task, cell.seed), "was not computed")
+        for cell in results.missing
+        if (cell.label, cell.task, cell.seed) not in known
+    ]
     return found
 
 
@@ -109,21 +105,6 @@ def _cell(label: str, task: str, seed: object) -> str:
     return f"{printable(label)}, {printable(task)}, seed {seed}"
 
 
-def _described(missing: object, labels: Mapping[str, str]) -> str:
-    if not isinstance(missing, dict) or "model" not in missing:
-        return printable(missing)
-    model = missing["model"]
-    label = labels.get(_canonical(model))
-    if label is None:
-        options = ", ".join(f"{name} = {value}" for name, value in sorted(_options(model)))
-        label = f"{model.get('name', model)} ({options})" if options else model.get("name", model)
-    return _cell(str(label), str(missing.get("task", {}).get("name", "?")), missing.get("seed"))
-
-
-def _options(model: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    yield from (model.get("options") or {}).items()
-
-
 def _flat(provenance: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     for name, value in provenance.items():
         title = f"{prefix}{name}"
@@ -137,7 +118,3 @@ def _agreed(counts: dict[str, int], whole: int) -> list[str]:
     if list(counts.values()) == [whole]:
         return list(counts)
     return [f"{value} ({plural(count, 'cell')})" for value, count in counts.items()]
-
-
-def _canonical(value: object) -> str:
-    return json.dumps(value, sort_keys=True, default=str)

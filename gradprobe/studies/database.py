@@ -18,7 +18,7 @@ WAL_NAME = "results.sqlite-wal"
 LOCK_NAME = "writer.lock"
 APPLICATION_ID = 0x67726164
 """Marks the file as gradprobe's in SQLite's header."""
-STORE_VERSION = 1
+STORE_VERSION = 2
 """Version of the tables below, kept in SQLite's ``user_version``."""
 
 TABLES = f"""
@@ -27,8 +27,8 @@ CREATE TABLE study_files (
     saved TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL
 );
 CREATE TABLE grid (
-    position INTEGER PRIMARY KEY, hash TEXT NOT NULL, label TEXT NOT NULL,
-    specification TEXT NOT NULL
+    position INTEGER PRIMARY KEY, hash TEXT NOT NULL, label TEXT NOT NULL, task TEXT NOT NULL,
+    specification TEXT NOT NULL, published TEXT NOT NULL
 );
 CREATE TABLE cells (
     hash TEXT PRIMARY KEY, specification TEXT NOT NULL,

@@ -9,35 +9,39 @@ from gradprobe.studies.grid import Cell, canonical
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+OWN = ("seed", "streams")
+"""The keys of a specification in which a cell differs from its siblings."""
 
-def model_key(cell: Cell) -> str:
+
+def sibling_key(cell: Cell) -> str:
     """Return what cells share that differ in their seed alone.
 
     Examples
     --------
-    >>> model_key(Cell("GRU", {"model": {"name": "gru"}, "seed": 1}))
-    '{"name":"gru"}'
+    >>> sibling_key(Cell("GRU", {"model": "gru", "task": "digits_rows", "seed": 1}))
+    '{"model":"gru","task":"digits_rows"}'
     """
-    return canonical(cell.specification["model"])
+    shared = {key: cell.specification[key] for key in cell.specification if key not in OWN}
+    return canonical(shared)
 
 
 class Forecast:
     """Predicts seconds from the cells that have ended.
 
-    A cell is expected to take as long as those of the same model did; before one of them has ended,
-    as long as its estimated cost says, at the speed of all cells so far.
+    A cell is expected to take as long as those did that differ in the seed alone; before one of
+    them has ended, as long as its estimated cost says, at the speed of all cells so far.
 
     Parameters
     ----------
     costs
-        Estimated cost of a cell of each model, by `model_key`, in any one unit.
+        Estimated cost of a cell of each model on each task, by `sibling_key`, in any one unit.
     workers
         How many cells are computed at once.
 
     Examples
     --------
     >>> gru, lstm = (Cell(name, {"model": name, "seed": 0}) for name in ("gru", "lstm"))
-    >>> forecast = Forecast({'"gru"': 1.0, '"lstm"': 8.0}, workers=2)
+    >>> forecast = Forecast({sibling_key(gru): 1.0, sibling_key(lstm): 8.0}, workers=2)
     >>> forecast.ended(gru, 3.0)
     >>> forecast.remaining(waiting=[gru], running=[(lstm, 4.0)])
     20.0
@@ -58,7 +62,7 @@ class Forecast:
         seconds
             Its duration.
         """
-        self._seconds.setdefault(model_key(cell), []).append(seconds)
+        self._seconds.setdefault(sibling_key(cell), []).append(seconds)
 
     def remaining(
         self, waiting: Iterable[Cell], running: Iterable[tuple[Cell, float]]
@@ -79,7 +83,7 @@ class Forecast:
         return max([work / self._workers, *begun])
 
     def _expected(self, cell: Cell) -> float:
-        key = model_key(cell)
+        key = sibling_key(cell)
         if key in self._seconds:
             return sum(self._seconds[key]) / len(self._seconds[key])
         spent = sum(sum(seconds) for seconds in self._seconds.values())

@@ -1,24 +1,31 @@
-"""The grid of a study: one cell for each model and seed, with a specification that names it."""
+"""The grid of a study: a cell for each model, task and seed, with a specification that names it."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from gradprobe import frame
 from gradprobe.seeds import stream_seed
+from gradprobe.studies.settings import settings
 
 if TYPE_CHECKING:
-    from gradprobe.studies.schema import Study
+    from collections.abc import Mapping
 
-SPECIFICATION_VERSION = 1
+    from gradprobe.studies.schema import Study
+    from gradprobe.studies.settings import Setting
+
+SPECIFICATION_VERSION = 2
 """Version of what a cell's specification means; a change of it makes every cell a new one."""
 
 STREAMS = ("inputs", "model", "probes")
-"""The independent random streams of a cell: the sequences, the initialisation, the probes."""
+"""The independent random streams of a cell: the sequences, the initialisation, the probes.
+
+A training has more, `gradprobe.training` says which; they follow from the cell's seed, too.
+"""
 
 
 def canonical(specification: object) -> str:
@@ -47,16 +54,18 @@ def digest(specification: object) -> str:
 
 @dataclass(frozen=True)
 class Cell:
-    """One model at one seed: the unit that is computed, stored and resumed.
+    """One model on one task at one seed: the unit that is computed, stored and resumed.
 
     Attributes
     ----------
-    label
-        What the study calls the model; not part of the specification, so that renaming a model
-        computes nothing again.
+    label, task
+        What the study calls the model and the task; not part of the specification, so that renaming
+        one computes nothing again.
     specification
-        Everything that determines the cell's table, and nothing else: model, task, seed and its
-        streams, lengths, sequences, dtype, threads, probes, versions of the schemas.
+        Everything that determines the cell's table, and nothing else: model, task, training, seed
+        and its streams, lengths, sequences, dtype, threads, probes, versions of the schemas.
+    published
+        What a paper prints of the model on the task; not part of the specification either.
 
     Examples
     --------
@@ -66,6 +75,8 @@ class Cell:
 
     label: str
     specification: dict[str, Any]
+    task: str = ""
+    published: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def hash(self) -> str:
@@ -78,13 +89,13 @@ class Cell:
         return int(self.specification["seed"])
 
     @property
-    def task(self) -> str:
-        """The name of the cell's task."""
-        return str(self.specification["task"]["name"])
+    def trains(self) -> bool:
+        """Whether the cell's model is trained."""
+        return self.specification.get("training") is not None
 
 
 def cells(study: Study) -> list[Cell]:
-    """Return the cells of `study`, seed by seed, the models of one seed in the file's order.
+    """Return the cells of `study`: seed by seed, task by task, the models in the file's order.
 
     Parameters
     ----------
@@ -96,28 +107,56 @@ def cells(study: Study) -> list[Cell]:
     >>> import gradprobe.studies.schema as schema
     >>> study = schema.Study(
     ...     name="example", question="?",
-    ...     task={"name": "digits_rows"},
+    ...     tasks=[{"label": "digits", "name": "digits_rows"}],
     ...     grid={"seeds": [0, 1], "lengths": [8], "sequences": 1},
     ...     models=[{"label": "GRU", "name": "gru", "hidden_size": 4}],
     ...     probes={"singular_values": {}},
     ... )
-    >>> [(cell.label, cell.seed) for cell in cells(study)]
-    [('GRU', 0), ('GRU', 1)]
+    >>> [(cell.label, cell.task, cell.seed) for cell in cells(study)]
+    [('GRU', 'digits', 0), ('GRU', 'digits', 1)]
     """
-    shared = _shared_specification(study)
+    shared = [(setting, unseeded_specification(setting)) for setting in settings(study)]
     return [
         Cell(
-            model.label,
+            setting.model.label,
             {
-                **shared,
-                "model": model.model_dump(mode="json", exclude={"label"}),
+                **specification,
                 "seed": seed,
                 "streams": {stream: stream_seed(seed, stream) for stream in STREAMS},
             },
+            setting.task.label,
+            setting.published(),
         )
         for seed in study.grid.seeds
-        for model in study.models
+        for setting, specification in shared
     ]
+
+
+def unseeded_specification(setting: Setting) -> dict[str, Any]:
+    """Return what determines the table of `setting` at every seed.
+
+    Parameters
+    ----------
+    setting
+        A model on a task.
+    """
+    grid, task, protocol = setting.study.grid, setting.task, setting.protocol()
+    return {
+        "versions": {"specification": SPECIFICATION_VERSION, "table": frame.SCHEMA_VERSION},
+        "task": {
+            "name": task.name,
+            "options": dict(task.options),
+            "length": task.build().length,
+        },
+        "model": setting.model_specification(),
+        "training": None if protocol is None else protocol.model_dump(mode="json"),
+        "split": grid.split,
+        "lengths": sorted(grid.lengths_on(task)),
+        "sequences": grid.sequences,
+        "dtype": grid.dtype,
+        "threads": grid.threads_per_cell,
+        "probes": {name: dict(options) for name, options in setting.study.probes.items()},
+    }
 
 
 def study_hash(study: Study) -> str:
@@ -136,21 +175,3 @@ def study_hash(study: Study) -> str:
     64
     """
     return digest(study.model_dump(mode="json"))
-
-
-def _shared_specification(study: Study) -> dict[str, Any]:
-    task = study.task.build()
-    return {
-        "versions": {"specification": SPECIFICATION_VERSION, "table": frame.SCHEMA_VERSION},
-        "task": {
-            "name": study.task.name,
-            "options": dict(study.task.options),
-            "length": task.length,
-        },
-        "split": study.grid.split,
-        "lengths": sorted(study.grid.lengths),
-        "sequences": study.grid.sequences,
-        "dtype": study.grid.dtype,
-        "threads": study.grid.threads_per_cell,
-        "probes": {name: dict(options) for name, options in study.probes.items()},
-    }

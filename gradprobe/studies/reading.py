@@ -5,20 +5,39 @@ from __future__ import annotations
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from gradprobe.errors import StudyFileError
-from gradprobe.studies.schema import Grid, ModelChoice, Study, TaskChoice
+from gradprobe.studies.choices import (
+    ModelChoice,
+    Published,
+    TaskChoice,
+    TaskException,
+    TrainingTable,
+)
+from gradprobe.studies.consistency import inconsistencies
+from gradprobe.studies.schema import Grid, Study
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from pydantic import BaseModel
     from pydantic_core import ErrorDetails
 
-TABLES: dict[str, type[BaseModel]] = {"task": TaskChoice, "grid": Grid, "models": ModelChoice}
+Table = TypeVar("Table", bound=BaseModel)
+
+TABLES: dict[str, type[BaseModel]] = {
+    "tasks": TaskChoice,
+    "grid": Grid,
+    "models": ModelChoice,
+    "training": TrainingTable,
+    "published": Published,
+}
+OLD_TASK = (
+    "task: a study has a list of tasks now; write [[tasks]] in place of [task], its keys stay as "
+    "they are"
+)
 LONGEST_QUOTE = 80
 
 WORDS = {
@@ -94,10 +113,10 @@ def parse_study(text: str, file_name: str) -> Study:
     try:
         study = Study.model_validate(tables)
     except ValidationError as error:
-        details = [d for d in error.errors(include_url=False) if not _is_echo(d)]
+        details = [d for d in error.errors(include_url=False) if not _is_echo(d, tables)]
         mistakes = [_sentence(detail, tables) for detail in details]
         refuse(file_name, mistakes + _too_long(tables), error)
-    refuse(file_name, _too_long(tables))
+    refuse(file_name, _too_long(tables) + inconsistencies(study))
     study._text, study._file_name = text, file_name
     return study
 
@@ -121,28 +140,43 @@ def refuse(file_name: str, mistakes: Sequence[str], cause: Exception | None = No
 
 
 def _too_long(tables: dict[str, Any]) -> list[str]:
-    """Return the mistake of asking for more steps than the task has, if both tables are sound."""
+    """Return where more steps are asked for than a task has, of the tables that are sound."""
+    grid = _sound(Grid, tables.get("grid"))
+    listed = tables.get("tasks")
+    mistakes = []
+    for index, table in enumerate(listed if isinstance(listed, list) else []):
+        choice = _sound(TaskChoice, table)
+        lengths = choice and (choice.lengths or (grid and grid.lengths))
+        if choice is None or not lengths:
+            continue
+        steps = choice.build().length
+        if max(lengths) > steps:
+            key = f"tasks[{index}].lengths ({choice.label})" if choice.lengths else "grid.lengths"
+            mistakes.append(
+                f"{key}: expected at most the {steps} steps of task {choice.label!r}, "
+                f"got {max(lengths)}"
+            )
+    return mistakes
+
+
+def _sound(table: type[Table], value: object) -> Table | None:
     try:
-        task = TaskChoice.model_validate(tables.get("task")).build()
-        grid = Grid.model_validate(tables.get("grid"))
+        return table.model_validate(value)
     except ValidationError:
-        return []
-    longest = max(grid.lengths)
-    if longest <= task.length:
-        return []
-    return [
-        f"grid.lengths: expected at most the {task.length} steps of task {task.name!r}, "
-        f"got {longest}"
-    ]
+        return None
 
 
-def _is_echo(detail: ErrorDetails) -> bool:
-    """Return whether a list is called too short only because pydantic refused all its items."""
+def _is_echo(detail: ErrorDetails, tables: dict[str, Any]) -> bool:
+    """Return whether pydantic says again, in other words, what another mistake says already."""
+    if detail["type"] == "missing" and detail["loc"] == ("tasks",):
+        return "task" in tables
     return detail["type"] == "too_short" and len(detail["input"]) > 0
 
 
 def _sentence(detail: ErrorDetails, tables: dict[str, Any]) -> str:
     """Return one mistake as ``key: what was expected, what was got``."""
+    if detail["type"] == "extra_forbidden" and detail["loc"] == ("task",):
+        return OLD_TASK
     key = _dotted(detail["loc"], tables)
     if detail["type"] == "missing":
         return f"{key}: missing; this key is required"
@@ -161,16 +195,24 @@ def _dotted(location: Sequence[int | str], tables: dict[str, Any]) -> str:
         key += f"[{part}]" if isinstance(part, int) or part == "[key]" else f".{part}"
     key = key.removeprefix(".").removesuffix("[[key]]")
     match location:
-        case ["models", int(index), *_]:
-            model = tables["models"][index]
-            if isinstance(model, dict) and isinstance(model.get("label"), str):
-                return f"{key} ({model['label']})"
+        case ["models" | "tasks" as name, int(index), *_]:
+            table = tables[name][index]
+            label = table.get("label", table.get("name")) if isinstance(table, dict) else None
+            if isinstance(label, str):
+                return f"{key} ({label})"
     return key
 
 
 def _known_keys(location: Sequence[int | str]) -> list[str]:
-    table = TABLES[str(location[0])] if len(location) > 1 else Study
-    return list(table.model_fields)
+    """Return the keys of the table that holds the unknown one at `location`."""
+    match location:
+        case ["models", int(), "on", str(), str()]:
+            return list(TaskException.model_fields)
+        case [*_, "training" | "published" as name, str()]:
+            return list(TABLES[name].model_fields)
+        case [str(name), *_, str()]:
+            return list(TABLES[name].model_fields)
+    return list(Study.model_fields)
 
 
 def _quoted(value: object) -> str:

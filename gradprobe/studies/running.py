@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from gradprobe import checks
 from gradprobe.studies.engine import Engine, rehearse_all
-from gradprobe.studies.forecast import Forecast, model_key
+from gradprobe.studies.forecast import Forecast, sibling_key
 from gradprobe.studies.grid import cells
 from gradprobe.studies.interruption import listening
 from gradprobe.studies.monitor import Monitor
@@ -102,7 +102,7 @@ def run_study(
     >>> study = parse_study('''
     ... name = "example"
     ... question = "Do gradients survive eight steps?"
-    ... [task]
+    ... [[tasks]]
     ... name = "digits_rows"
     ... [grid]
     ... seeds = [0]
@@ -146,12 +146,12 @@ class _Recorder:
 
     def __init__(self, writer: Writer, study: Study, workers: int) -> None:
         self._writer = writer
-        task = study.task.build().provenance
-        self._origin = {**provenance(), "task": task, "workers": workers}
+        self._origin = {**provenance(), "workers": workers}
+        self._data = {task.label: task.build().provenance for task in study.tasks}
         self.failures: list[tuple[Cell, str]] = []
 
     def record(self, cell: Cell, outcome: Outcome) -> None:
-        self._writer.record(cell, self._origin, outcome)
+        self._writer.record(cell, {**self._origin, "task": self._data[cell.task]}, outcome)
         if outcome.error is not None:
             self.failures.append((cell, outcome.error))
 
@@ -165,7 +165,7 @@ def _worker_count(requested: int | None, threads: int, waiting: int) -> int:
 
 def _longest_first(waiting: Sequence[Cell], costs: dict[str, float]) -> list[Cell]:
     """Return `waiting` so that no long cell is left to a single worker at the end."""
-    return sorted(waiting, key=lambda cell: -costs[model_key(cell)])
+    return sorted(waiting, key=lambda cell: -costs[sibling_key(cell)])
 
 
 def _rehearsed_costs(
@@ -175,8 +175,8 @@ def _rehearsed_costs(
     pool: Workers,
     interruption: Interruption,
 ) -> dict[str, float]:
-    """Return the cost of a cell of each model, or refuse the study with all that is wrong."""
-    representatives = {model_key(cell): cell for cell in waiting}
+    """Return the cost of a cell of each model on each task, or refuse the study with reasons."""
+    representatives = {sibling_key(cell): cell for cell in waiting}
     rehearsals = rehearse_all(representatives.values(), place, pool, interruption)
     mistakes = [
         _sentence(study, cell, key, mistake)
@@ -191,4 +191,5 @@ def _sentence(study: Study, cell: Cell, key: str, mistake: str) -> str:
     if key != "model":
         return f"{key}: {mistake}"
     index = [model.label for model in study.models].index(cell.label)
-    return f"models[{index}] ({cell.label}): {mistake}"
+    place = f"{cell.label} on {cell.task}" if len(study.tasks) > 1 else cell.label
+    return f"models[{index}] ({place}): {mistake}"

@@ -27,10 +27,34 @@ Status = Literal["finished", "failed"]
 
 LATEST_STUDY_FILE = "SELECT text FROM study_files ORDER BY rowid DESC LIMIT 1"
 GRID_WITH_CELLS = """
-SELECT grid.hash, grid.label, grid.specification, status, provenance, started, finished, seconds,
-       table_version, table_parquet, error
+SELECT grid.hash, grid.label, grid.task, grid.published, grid.specification, status, provenance,
+       started, finished, seconds, table_version, table_parquet, error
 FROM grid LEFT JOIN cells ON cells.hash = grid.hash ORDER BY position
 """
+
+
+@dataclass(frozen=True)
+class MissingCell:
+    """A cell of the study that is not finished: not begun, interrupted, or failed.
+
+    Attributes
+    ----------
+    hash
+        SHA-256 of the canonical specification.
+    label, task, seed
+        What the study calls the model and the task; the seed.
+    specification
+        Everything that determines the table.
+    published
+        What a paper prints of the model on the task, as `gradprobe.studies.choices.Published`.
+    """
+
+    hash: str
+    label: str
+    task: str
+    seed: int
+    specification: dict[str, Any]
+    published: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -39,20 +63,16 @@ class CellRecord:
 
     Attributes
     ----------
-    hash
-        SHA-256 of the canonical specification.
-    label, task, seed
-        What the study calls the model; the task's name; the seed.
+    hash, label, task, seed, specification, published
+        As of `MissingCell`.
     status
         ``"finished"``, or ``"failed"``: then there is no table, and the next run tries again.
     started, finished
         Times in ISO 8601, UTC.
     seconds
-        Duration of the computation.
+        Duration of the computation; of a training that was interrupted, of all its parts.
     provenance
-        Versions, commit, machine, task, as a nested dictionary of JSON values.
-    specification
-        Everything that determines the table.
+        Versions, commit, machine, data, as a nested dictionary of JSON values.
     error
         Why it failed; None for a finished cell.
     """
@@ -67,6 +87,7 @@ class CellRecord:
     seconds: float
     provenance: dict[str, Any]
     specification: dict[str, Any]
+    published: dict[str, Any]
     error: str | None
 
 
@@ -79,18 +100,18 @@ class StudyResults:
     study
         The study, as the last run read it; ``study.text`` is the file.
     table
-        The finished cells' rows, with ``model`` (the label), ``task`` and ``seed`` filled, in the
-        grid's order: the tidy table of `gradprobe.frame`.
+        The finished cells' rows, with ``model`` and ``task`` (the labels) and ``seed`` filled, in
+        the grid's order: the tidy table of `gradprobe.frame`.
     cells
         A record for every cell of the study that was finished or failed, in the grid's order.
     missing
-        Specifications of the cells that are not finished: not begun, or failed.
+        A record for every cell that is not finished: not begun, interrupted, or failed.
     """
 
     study: Study
     table: pd.DataFrame
     cells: list[CellRecord]
-    missing: list[dict[str, Any]]
+    missing: list[MissingCell]
 
 
 def read_results(folder: str | Path) -> StudyResults:
@@ -123,12 +144,12 @@ def read_results(folder: str | Path) -> StudyResults:
         raise StoreError(f"{path}: the run that made this folder wrote no study into it")
     begun = [row for row in rows if row["status"] is not None]
     finished = [row for row in begun if row["status"] == "finished"]
-    missing = [row["specification"] for row in rows if row["status"] != "finished"]
+    missing = [row for row in rows if row["status"] != "finished"]
     return StudyResults(
         study=_stored_study(path, file["text"]),
         table=frame.concatenate([_labelled_table(path, row) for row in finished]),
         cells=[_record(row) for row in begun],
-        missing=[json.loads(specification) for specification in missing],
+        missing=[MissingCell(**_identity(row)) for row in missing],
     )
 
 
@@ -162,19 +183,26 @@ def _stored_study(path: Path, text: str) -> Study:
         raise StoreError(f"{path}: was written by another version of gradprobe: {error}") from error
 
 
-def _record(row: sqlite3.Row) -> CellRecord:
+def _identity(row: sqlite3.Row) -> dict[str, Any]:
     specification = json.loads(row["specification"])
+    return {
+        "hash": row["hash"],
+        "label": row["label"],
+        "task": row["task"],
+        "seed": specification["seed"],
+        "specification": specification,
+        "published": json.loads(row["published"]),
+    }
+
+
+def _record(row: sqlite3.Row) -> CellRecord:
     return CellRecord(
-        hash=row["hash"],
-        label=row["label"],
-        task=specification["task"]["name"],
-        seed=specification["seed"],
+        **_identity(row),
         status=row["status"],
         started=row["started"],
         finished=row["finished"],
         seconds=row["seconds"],
         provenance=json.loads(row["provenance"]),
-        specification=specification,
         error=row["error"],
     )
 

@@ -128,7 +128,14 @@ class Writer:
         ).fetchone()
         check_same_study(self.folder, study, previous and previous[0])
         grid = [
-            (position, cell.hash, cell.label, canonical(cell.specification))
+            (
+                position,
+                cell.hash,
+                cell.label,
+                cell.task,
+                canonical(cell.specification),
+                canonical(dict(cell.published)),
+            )
             for position, cell in enumerate(cells(study))
         ]
         now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -140,7 +147,7 @@ class Writer:
                     (now, study.name, study_hash(study), study.text),
                 )
             self._connection.execute("DELETE FROM grid")
-            self._connection.executemany("INSERT INTO grid VALUES (?, ?, ?, ?)", grid)
+            self._connection.executemany("INSERT INTO grid VALUES (?, ?, ?, ?, ?, ?)", grid)
 
 
 def check_same_study(folder: Path, study: Study, previous: str | None) -> None:

@@ -24,7 +24,7 @@ ROOT = Path(gradprobe.__file__).parent.parent
 STUDY = """\
 name = "quick"
 question = "Do gradients survive 8 steps?"
-[task]
+[[tasks]]
 name = "digits_rows"
 [grid]
 seeds = [0, 1]

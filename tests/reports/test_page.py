@@ -274,19 +274,13 @@ def test_equal_results_give_equal_pages() -> None:
 def test_failed_and_missing_cells_are_named_before_the_answer() -> None:
     results = example_results(models=2, seeds=1, lengths=[20])
     failed = ExampleCell("GRU", "digits", 4, status="failed", error="NonFiniteError: inf at t = 3")
-    missing = [
-        {
-            "model": {"name": "lstm", "options": {"forget_bias": 5.0}},
-            "seed": 1,
-            "task": {"name": "digits"},
-        }
-    ]
-    text = build_report(replace(results, cells=[*results.cells, failed], missing=list(missing)))
+    missing = [failed, ExampleCell("LSTM", "digits", 1)]
+    text = build_report(replace(results, cells=[*results.cells, failed], missing=missing))
     assert text.index('id="missing"') < text.index('id="answer"')
     words = Page(text).text("missing")
     assert "2 cells missing" in words
     assert "GRU, digits, seed 4 failed: NonFiniteError: inf at t = 3" in words
-    assert "lstm (forget_bias = 5.0), digits, seed 1 was not computed" in words
+    assert "LSTM, digits, seed 1 was not computed" in words
 
 
 def test_no_finished_cell_is_an_error() -> None:

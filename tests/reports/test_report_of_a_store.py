@@ -19,7 +19,7 @@ STUDY = """\
 name = "stored"
 question = "Do <b>gradients</b> survive 40 steps?"
 
-[task]
+[[tasks]]
 name = "noise_padded_digits"
 options = { length = 40 }
 

@@ -15,7 +15,7 @@ SMALL_STUDY = """\
 name = "small"
 question = "Do gradients survive 64 steps?"
 
-[task]
+[[tasks]]
 name = "noise_padded_digits"
 options = { length = 64 }
 

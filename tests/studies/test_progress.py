@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from gradprobe.studies.forecast import Forecast
+from gradprobe.studies.forecast import Forecast, sibling_key
 from gradprobe.studies.grid import Cell
 from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.progress import LiveReporter, PlainReporter, in_words, reporter
@@ -85,7 +85,7 @@ def test_a_terminal_gets_the_display_and_a_file_the_lines(tmp_path: Path) -> Non
 
 
 def test_a_forecast_learns_from_the_cells_that_ended() -> None:
-    costs = {'"gru"': 1.0, '"lstm"': 4.0}
+    costs = {sibling_key(GRU): 1.0, sibling_key(LSTM): 4.0}
     forecast = Forecast(costs, workers=2)
     assert forecast.remaining([GRU], []) is None
     forecast.ended(GRU, 3.0)

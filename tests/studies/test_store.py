@@ -90,7 +90,10 @@ def test_results_name_what_is_finished_failed_and_missing(tmp_path: Path, study:
     assert results.cells[0].specification == grid[0].specification
     assert (results.cells[1].label, results.cells[1].seed) == ("LSTM, forget bias 5", 0)
     assert results.cells[1].error == "inputs must be finite"
-    assert results.missing == [cell.specification for cell in grid[1:]]
+    assert [missing.hash for missing in results.missing] == [cell.hash for cell in grid[1:]]
+    assert [missing.specification for missing in results.missing] == [
+        cell.specification for cell in grid[1:]
+    ]
 
 
 def test_a_finished_cell_is_never_written_again(tmp_path: Path, study: Study) -> None:
@@ -154,7 +157,7 @@ def test_an_edited_study_shows_only_the_cells_that_it_still_has(
     write(tmp_path, edited, [])
     results = read_results(tmp_path)
     assert sorted(results.table["seed"].unique()) == [1]
-    assert [specification["seed"] for specification in results.missing] == [2, 2]
+    assert [missing.seed for missing in results.missing] == [2, 2]
     write(tmp_path, study, [])
     assert read_results(tmp_path).missing == []
 
@@ -225,8 +228,38 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, study: Stu
 def test_a_newer_format_is_refused(tmp_path: Path, study: Study) -> None:
     write(tmp_path, study, [finished(1.5)])
     execute(tmp_path, "PRAGMA user_version = 99")
-    with pytest.raises(StoreError, match="has format 99, this gradprobe reads format 1"):
+    with pytest.raises(StoreError, match="has format 99, this gradprobe reads format 2"):
         load(tmp_path)
+
+
+def test_the_format_without_labels_of_tasks_is_refused(tmp_path: Path, study: Study) -> None:
+    write(tmp_path, study, [finished(1.5)])
+    execute(tmp_path, "PRAGMA user_version = 1")
+    expected = "has format 1, this gradprobe reads format 2; use the version of gradprobe that"
+    with pytest.raises(StoreError, match=expected):
+        load(tmp_path)
+    with pytest.raises(StoreError, match=expected):
+        Writer(tmp_path, study)
+
+
+def test_labels_of_tasks_and_what_is_published_come_back(tmp_path: Path, study: Study) -> None:
+    text = study.text.replace("[[tasks]]", '[[tasks]]\nlabel = "padded digits"').replace(
+        'name = "vanilla"', 'name = "vanilla"\npublished = { test_accuracy = 98.0, source = "T1" }'
+    )
+    labelled = parse_study(text, "small.toml")
+    write(tmp_path, labelled, [finished(1.5)])
+    results = read_results(tmp_path)
+    assert set(results.table["task"]) == {"padded digits"}
+    assert results.cells[0].task == "padded digits"
+    assert results.cells[0].published == {"test_accuracy": 98.0, "source": "T1"}
+    assert [(cell.label, cell.task, cell.seed) for cell in results.missing] == [
+        ("LSTM, forget bias 5", "padded digits", 0),
+        ("Vanilla", "padded digits", 1),
+        ("LSTM, forget bias 5", "padded digits", 1),
+    ]
+    assert [cell.published for cell in results.missing] == [{}, results.cells[0].published, {}]
+    write(tmp_path, study, [])  # the label again as it was: nothing is lost
+    assert set(load(tmp_path)["task"]) == {"noise_padded_digits"}
 
 
 def test_a_newer_table_is_refused(tmp_path: Path, study: Study) -> None:

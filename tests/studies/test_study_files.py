@@ -22,7 +22,7 @@ CASES = {
     "unknown key at the top": (
         "[grid]",
         "[grdi]",
-        "grdi: unknown key; expected one of name, question, description, task, grid, models",
+        "grdi: unknown key; expected one of name, question, description, tasks, grid, models",
     ),
     "unknown key in a table": (
         "sequences = 2",
@@ -123,17 +123,17 @@ CASES = {
     "unknown task": (
         "noise_padded_digits",
         "mnist",
-        "task.name: unknown task 'mnist'; the tasks are: digits_pixels, digits_rows, noise_padded",
+        "tasks[0].name (mnist): unknown task 'mnist'; the tasks are: ",
     ),
     "impossible option of the task": (
         "length = 64",
         "length = 5",
-        "task: length must be at least 8, the rows of an image, got 5",
+        "tasks[0] (noise_padded_digits): length must be at least 8, the rows of an image, got 5",
     ),
     "unknown option of the task": (
         "length = 64",
         "lenght = 64",
-        "task: task 'noise_padded_digits' has the options length; got lenght",
+        "tasks[0] (noise_padded_digits): task 'noise_padded_digits' has the options length; got",
     ),
     "no number": (
         "forget_bias = 5.0",
@@ -163,7 +163,7 @@ CASES = {
     "repeated model": (
         'name = "lstm"\nhidden_size = 4\noptions = { forget_bias = 5.0 }',
         'name = "vanilla"\nhidden_size = 4',
-        "models: 'LSTM, forget bias 5' and 'Vanilla' are the same model with the same options",
+        "models: 'LSTM, forget bias 5' and 'Vanilla' are the same model with the same options on",
     ),
     "empty label": (
         '"LSTM, forget bias 5"',
@@ -178,7 +178,7 @@ CASES = {
     "no probes": (
         "[probes.gradient_norm]",
         "[probes]",
-        "probes: expected to have at least 1 item, got {}",
+        "probes: expected at least one probe, or a table [training]; nothing is to be done",
     ),
     "a probe that is no table": (
         "[probes.gradient_norm]",
@@ -277,11 +277,16 @@ def test_the_grid_is_every_model_at_every_seed(study: Study) -> None:
     }
     assert grid[0].specification["lengths"] == [32, 64]
     assert grid[0].specification["task"]["length"] == 64
+    assert grid[0].specification["training"] is None
 
 
 def test_a_specification_is_hashed_by_its_meaning(study: Study) -> None:
     grid = cells(study)
-    same = study.text.replace("[64, 32]", "[32, 64]").replace('"Vanilla"', '"Plain"')
+    same = (
+        study.text.replace("[64, 32]", "[32, 64]")
+        .replace('"Vanilla"', '"Plain"\npublished = { test_accuracy = 98.0 }')
+        .replace("[[tasks]]", '[[tasks]]\nlabel = "digits"')
+    )
     assert [cell.hash for cell in cells(parse_study(same, "same.toml"))] == [
         cell.hash for cell in grid
     ]

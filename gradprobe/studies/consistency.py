@@ -1,0 +1,139 @@
+"""What the tables of a study file must be together: labels that exist, trainings that are whole."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from pydantic import ValidationError
+
+from gradprobe.studies.grid import digest, unseeded_specification
+from gradprobe.studies.settings import settings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from gradprobe.studies.choices import ModelChoice
+    from gradprobe.studies.schema import Study
+    from gradprobe.studies.settings import Setting
+
+
+def inconsistencies(study: Study) -> list[str]:
+    """Return what is wrong with tables of `study` that are each sound alone: ``key: why``.
+
+    Parameters
+    ----------
+    study
+        Tables that have been checked one by one.
+
+    Examples
+    --------
+    >>> from gradprobe.studies.schema import Study
+    >>> study = Study(
+    ...     name="example", question="?", tasks=[{"name": "digits_rows"}],
+    ...     grid={"seeds": [0], "sequences": 1},
+    ...     models=[{"label": "GRU", "name": "gru", "hidden_size": 4, "skip": ["digits"]}],
+    ...     probes={"singular_values": {}},
+    ... )
+    >>> inconsistencies(study)
+    ["models[0].skip (GRU): no task is called 'digits'; the tasks are: digits_rows"]
+    """
+    return (
+        list(_wrong_places(study))
+        or list(_missing_purpose(study))
+        or list(_broken_trainings(study))
+        or list(_twins(study))
+    )
+
+
+def _wrong_places(study: Study) -> Iterator[str]:
+    """Yield labels of tasks that do not exist, and models that run on none."""
+    labels = [task.label for task in study.tasks]
+    for index, model in enumerate(study.models):
+        place = f"models[{index}]"
+        for key, named in _named_tasks(model):
+            if named not in labels:
+                yield (
+                    f"{place}.{key} ({model.label}): no task is called {named!r}; the tasks are: "
+                    f"{', '.join(labels)}"
+                )
+            elif key == "on" and not model.runs_on(named):
+                yield f"{place}.on ({model.label}): the model does not run on task {named!r}"
+        if model.only is not None and model.skip:
+            yield f"{place}.skip ({model.label}): expected either only or skip, got both"
+        elif not any(model.runs_on(label) for label in labels):
+            yield f"{place} ({model.label}): runs on no task; the tasks are: {', '.join(labels)}"
+
+
+def _named_tasks(model: ModelChoice) -> Iterator[tuple[str, str]]:
+    yield from (("only", label) for label in model.only or ())
+    yield from (("skip", label) for label in model.skip)
+    yield from (("on", label) for label in model.on)
+
+
+def _missing_purpose(study: Study) -> Iterator[str]:
+    """Yield tables of a training that is not there."""
+    if study.training is not None:
+        return
+    if not study.probes:
+        yield "probes: expected at least one probe, or a table [training]; nothing is to be done"
+    for index, task in enumerate(study.tasks):
+        if task.training is not None:
+            yield f"tasks[{index}].training ({task.label}): {_NO_TRAINING}"
+    for index, model in enumerate(study.models):
+        if model.training is not None:
+            yield f"models[{index}].training ({model.label}): {_NO_TRAINING}"
+        for label, exception in model.on.items():
+            if exception.training is not None:
+                yield f"models[{index}].on.{label}.training ({model.label}): {_NO_TRAINING}"
+
+
+_NO_TRAINING = "the study trains nothing; add a table [training], which may be empty"
+
+
+def _broken_trainings(study: Study) -> Iterator[str]:
+    """Yield what is wrong with trainings whose tables are put together; once, if with all."""
+    chosen = settings(study)
+    found = {(setting.model.label, setting.task.label): _broken(setting) for setting in chosen}
+    counts = Counter(mistake for mistakes in found.values() for mistake in set(mistakes))
+    yield from (mistake for mistake, count in counts.items() if count == len(chosen))
+    for (model, task), mistakes in found.items():
+        for mistake in mistakes:
+            if counts[mistake] < len(chosen):
+                yield f"{mistake} ({model} on {task})"
+
+
+def _broken(setting: Setting) -> list[str]:
+    try:
+        protocol = setting.protocol()
+    except ValidationError as error:
+        return [
+            f"{'.'.join(['training', *map(str, detail['loc'])])}: "
+            f"{detail['msg'].removeprefix('Value error, ')}"
+            for detail in error.errors(include_url=False)
+        ]
+    if protocol is not None and setting.study.probes and not protocol.probe_at:
+        return [
+            "training.probe_at: expected the iterations to probe at, 0 for the initialisation; "
+            "without them the study's probes measure nothing"
+        ]
+    return []
+
+
+def _twins(study: Study) -> Iterator[str]:
+    """Yield settings that would be computed twice."""
+    first: dict[str, Setting] = {}
+    for setting in settings(study):
+        twin = first.setdefault(digest(unseeded_specification(setting)), setting)
+        if twin is setting:
+            continue
+        if twin.task is setting.task:
+            yield (
+                f"models: {setting.model.label!r} and {twin.model.label!r} are the same model with "
+                f"the same options on task {setting.task.label!r}"
+            )
+        else:
+            yield (
+                f"tasks: {setting.task.label!r} and {twin.task.label!r} are the same task with the "
+                f"same options for {setting.model.label!r}"
+            )
