@@ -83,8 +83,9 @@ class Cell(nn.Module, ABC):
     drive_terms
         K, values that the input gives to each unit.
     recurrent_components
-        C_R, how many of the components the recurrent matrix multiplies: the first C_R of them, laid
-        one after the other.
+        C_R, how many of the components the recurrent matrix multiplies, laid one after the other.
+    first_recurrent_component
+        Which component is the first of these; other than 0 in a stage of a `StagedCell` only.
     hidden_components
         C_h, how many of the components make up h, as the layer above and a readout see it: the
         first C_h of them, laid one after the other.
@@ -126,6 +127,7 @@ class Cell(nn.Module, ABC):
     recurrent_terms: ClassVar[int] = 1
     drive_terms: ClassVar[int] = 1
     recurrent_components: ClassVar[int] = 1
+    first_recurrent_component: ClassVar[int] = 0
     hidden_components: ClassVar[int] = 1
     step_size: float | None = None
 
@@ -222,8 +224,8 @@ class Cell(nn.Module, ABC):
 
     @property
     def stored_parameters(self) -> int:
-        """The number of scalars that an optimiser would update."""
-        return sum(parameter.numel() for parameter in self.parameters())
+        """The number of real scalars that an optimiser would update."""
+        return sum(p.numel() * (2 if p.is_complex() else 1) for p in self.parameters())
 
     @property
     def degrees_of_freedom(self) -> int:
@@ -255,6 +257,11 @@ class Cell(nn.Module, ABC):
         flat: Tensor = functional.linear(inputs, self.input_matrix(), self.drive_bias())
         return unflatten_units(flat, self.drive_terms)
 
+    @property
+    def has_linear_drive(self) -> bool:
+        """Whether the drive is U x + b, and not a function of the cell's own."""
+        return type(self).drive is Cell.drive
+
     def drive_jacobian(self, inputs: Tensor) -> Tensor:
         """Return ∂(drive)/∂x_t at inputs (steps, B, D).
 
@@ -264,7 +271,7 @@ class Cell(nn.Module, ABC):
             U, shape (K·N, D); for a `drive` of the cell's own, by automatic differentiation, shape
             (steps, B, K·N, D).
         """
-        if type(self).drive is Cell.drive:
+        if self.has_linear_drive:
             return self.input_matrix()
         of_one = torch.func.jacfwd(lambda one: self.drive(one[None])[0].flatten())
         jacobians: Tensor = torch.func.vmap(of_one)(inputs.flatten(0, 1))
@@ -273,8 +280,30 @@ class Cell(nn.Module, ABC):
 
     def recurrent_argument(self, units: Tensor) -> Tensor:
         """Return what R multiplies, a view: units (..., C, N) to (..., C_R·N)."""
-        view: Tensor = units[..., : self.recurrent_components, :].flatten(-2)
+        multiplied = units.narrow(-2, self.first_recurrent_component, self.recurrent_components)
+        view: Tensor = multiplied.flatten(-2)
         return view
+
+    def arguments(
+        self, units: Tensor, inputs: Tensor, matrix: Tensor | None = None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return the arguments of `pointwise` at states (..., C, N) and inputs (..., D).
+
+        Parameters
+        ----------
+        units, inputs
+            s_{t-1} and x_t.
+        matrix
+            R, if it has been computed before.
+        """
+        matrix = self.recurrent_matrix() if matrix is None else matrix
+        product = functional.linear(self.recurrent_argument(units), matrix)
+        recurrent = unflatten_units(product, self.recurrent_terms)
+        return units, recurrent, self.drive(inputs), self.unit_parameters()
+
+    def stages(self) -> tuple[Cell, ...]:
+        """Return the cells of which one step consists: this one, but for a `StagedCell`."""
+        return (self,)
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Return s_t from x_t, shape (B, D), and s_{t-1}, shape (B, S), by plain operations.
@@ -282,10 +311,9 @@ class Cell(nn.Module, ABC):
         This is the definition that the unrolled pass and the step Jacobians are tested against.
         """
         units = unflatten_units(state, self.components)
-        recurrent = functional.linear(self.recurrent_argument(units), self.recurrent_matrix())
-        recurrent = unflatten_units(recurrent, self.recurrent_terms)
-        new = self.pointwise(units, recurrent, self.drive(inputs), self.unit_parameters())
-        return new.flatten(-2)
+        for stage in self.stages():
+            units = stage.pointwise(*stage.arguments(units, inputs))
+        return units.flatten(-2)
 
     def local_derivatives(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor

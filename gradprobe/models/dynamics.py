@@ -53,7 +53,12 @@ class Dynamics(Protocol):
 
     @property
     def hidden_size(self) -> int:
-        """N."""
+        """N, the number of units."""
+        ...
+
+    @property
+    def output_size(self) -> int:
+        """How many entries of the state are h."""
         ...
 
     @property

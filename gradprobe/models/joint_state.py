@@ -24,7 +24,7 @@ def joint_state(state: object, cells: Sequence[Cell]) -> Tensor:
     ----------
     state
         That already; or a tensor (layers, B, N), or a tuple with one such tensor for each component
-        of the units: (h, c) for an LSTM.
+        of the units: (h, c) for an LSTM, real and imaginary parts for complex units.
     cells
         The layers.
 

@@ -8,9 +8,8 @@ import torch
 
 from gradprobe.errors import NonFiniteError
 from gradprobe.models.cell import unflatten_units
-from gradprobe.models.step_jacobian import LayerJacobian, StepJacobian
+from gradprobe.models.step_jacobian import LayerJacobian, StageJacobian, StepJacobian
 from gradprobe.models.unit_map import unit_maps
-from gradprobe.models.unrolled import recurrent_terms
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,27 +54,40 @@ def linearise(
     per_layer = []
     for index, (cell, part) in enumerate(zip(cells, states, strict=True)):
         where = f"layer {index} ({type(cell).__name__}) of model {name!r}"
-        per_layer.append(_linearise_layer(cell, inputs, part[:-1], start, where))
-        inputs = part[1:, :, : cell.hidden_size]
+        # Nothing that the state depends on drives the first layer.
+        driven = index > 0
+        per_layer.append(_linearise_layer(cell, inputs, part[:-1], start, where, driven))
+        inputs = part[1:, :, : cell.output_size]
     return [StepJacobian(layers) for layers in zip(*per_layer, strict=True)]
 
 
 def _linearise_layer(
-    cell: Cell, inputs: Tensor, previous: Tensor, start: int, where: str
+    cell: Cell, inputs: Tensor, previous: Tensor, start: int, where: str, driven: bool
 ) -> list[LayerJacobian]:
-    units = unflatten_units(previous, cell.components)
-    matrix, input_matrix = cell.recurrent_matrix(), cell.input_matrix()
-    local = cell.local_derivatives(
-        units, recurrent_terms(cell, units, matrix), cell.drive(inputs), cell.unit_parameters()
-    )
-    _check_finite(local, start, where)
-    by_state, by_recurrent, by_drive = (
-        unit_maps(part) for part in (local.by_state, local.by_recurrent, local.by_drive)
-    )
-    return [
-        LayerJacobian(state, recurrent, drive, matrix, input_matrix)
-        for state, recurrent, drive in zip(by_state, by_recurrent, by_drive, strict=True)
-    ]
+    units, per_stage = unflatten_units(previous, cell.components), []
+    for stage in cell.stages():
+        matrix = stage.recurrent_matrix()
+        arguments = stage.arguments(units, inputs, matrix)
+        local = stage.local_derivatives(*arguments)
+        _check_finite(local, start, where)
+        by_inputs = stage.drive_jacobian(inputs) if driven else None
+        per_stage.append(_stage_jacobians(stage, local, matrix, by_inputs))
+        if len(per_stage) < len(cell.stages()):
+            units = stage.pointwise(*arguments)
+    return [LayerJacobian(at_step, cell.output_size) for at_step in zip(*per_stage, strict=True)]
+
+
+def _stage_jacobians(
+    stage: Cell, local: LocalDerivatives, matrix: Tensor, by_inputs: Tensor | None
+) -> list[StageJacobian]:
+    first = stage.first_recurrent_component * stage.hidden_size
+    maps = zip(*(unit_maps(part) for part in local[:3]), strict=True)
+    jacobians = []
+    for step, (by_state, by_recurrent, by_drive) in enumerate(maps):
+        # That of a drive which is not linear varies from step to step.
+        at_step = by_inputs if by_inputs is None or by_inputs.ndim == 2 else by_inputs[step]
+        jacobians.append(StageJacobian(by_state, by_recurrent, by_drive, matrix, at_step, first))
+    return jacobians
 
 
 def _check_finite(local: LocalDerivatives, start: int, where: str) -> None:

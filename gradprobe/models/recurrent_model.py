@@ -12,6 +12,7 @@ from gradprobe import checks
 from gradprobe.errors import ArgumentError
 from gradprobe.models.joint_state import joint_state
 from gradprobe.models.linearisation import linearise
+from gradprobe.models.staged import StagedCell, unroll_stages
 from gradprobe.models.unrolled import steps_per_chunk, unroll
 from gradprobe.models.working_copy import working_copy
 
@@ -108,7 +109,7 @@ class RecurrentModel(nn.Module):
 
     @property
     def stored_parameters(self) -> int:
-        """The number of scalars that an optimiser would update."""
+        """The number of real scalars that an optimiser would update."""
         return sum(cell.stored_parameters for cell in self.cells)
 
     @property
@@ -170,7 +171,8 @@ class RecurrentModel(nn.Module):
         """Return each layer's states s_1 … s_T, shape (T, B, S of the layer), time first."""
         per_layer: list[Tensor] = []
         for cell, initial in zip(self.cells, self.split(state), strict=True):
-            per_layer.append(unroll(cell, inputs, initial))
+            run = unroll_stages if isinstance(cell, StagedCell) else unroll
+            per_layer.append(run(cell, inputs, initial))
             inputs = per_layer[-1][..., : cell.output_size]
         return per_layer
 
@@ -196,7 +198,8 @@ class RecurrentModel(nn.Module):
 
     def steps_per_chunk(self, batch: int) -> int:
         """Return how many steps to linearise at once."""
-        return min(steps_per_chunk(cell, batch) for cell in self.cells)
+        stages = (stage for cell in self.cells for stage in cell.stages())
+        return min(steps_per_chunk(stage, batch) for stage in stages)
 
     def linearise(self, inputs: Tensor, states: Tensor, start: int) -> list[StepJacobian]:
         """Return the step Jacobians along s_start, s_{start+1}, …, shape (steps + 1, B, S)."""

@@ -7,21 +7,20 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 
 from gradprobe import checks
-from gradprobe.models.step_jacobian import LayerJacobian, StepJacobian
+from gradprobe.models.step_jacobian import StepJacobian
 from gradprobe.models.unit_map import unit_maps
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from gradprobe.models.cell import Cell, LocalDerivatives
     from gradprobe.models.recurrent_model import RecurrentModel
+    from gradprobe.models.step_jacobian import StageJacobian
     from gradprobe.models.unit_map import UnitMap
 
 REFERENCES = ("rest", "zero")
 
 
-class ReferenceLayer(NamedTuple):
-    """D_s, D_a and D_u of one layer at the reference."""
+class ReferenceStage(NamedTuple):
+    """D_s, D_a and D_u of one stage at the reference."""
 
     by_state: UnitMap
     by_recurrent: UnitMap
@@ -36,8 +35,9 @@ class Reference:
     model
         A stack of cells.
     name
-        ``"rest"``: zero state and zero input, so that the bias alone drives the cell: tanh has the
-        slope 1 − tanh(b)², a gate stands at σ(b).  ``"zero"``: the drive is zero as well: tanh and
+        ``"rest"``: zero input, and the state where the model starts, which is zero unless it has
+        learnt another, so that the bias alone drives the cell: tanh has the slope 1 − tanh(b)², a
+        gate stands at σ(b).  ``"zero"``: state and drive are zero: tanh and
         relu have slope one, a gate is half open.  At a kink, such as relu's, the derivative is that
         from the right.
     batch
@@ -62,13 +62,10 @@ class Reference:
 
     def __init__(self, model: RecurrentModel, name: str, batch: int) -> None:
         checks.one_of("reference", name, REFERENCES)
-        self._layers = []
-        for index, cell in enumerate(model.cells):
-            local = derivatives_at(cell, name, batch)
-            parts = (local.by_state, local.by_recurrent, local.by_drive)
-            for part in parts:
-                checks.finite(f"the derivatives of layer {index} at reference {name!r}", part)
-            self._layers.append(ReferenceLayer(*(unit_maps(part[None])[0] for part in parts)))
+        self._layers = [
+            [_checked(local, index, name) for local in derivatives_at(cell, name, batch)]
+            for index, cell in enumerate(model.cells)
+        ]
 
     def replacing(
         self, jacobian: StepJacobian, *, carried: bool = False, activated: bool = False
@@ -85,35 +82,58 @@ class Reference:
             Whether D_a and D_u, the derivatives by what enters through R and U, are.
         """
         layers = [
-            LayerJacobian(
-                reference.by_state if carried else layer.by_state,
-                reference.by_recurrent if activated else layer.by_recurrent,
-                reference.by_drive if activated else layer.by_drive,
-                layer.recurrent_matrix,
-                layer.input_matrix,
+            layer._replace(
+                stages=[
+                    _replacing(stage, at_reference, carried, activated)
+                    for stage, at_reference in zip(layer.stages, at_references, strict=True)
+                ]
             )
-            for layer, reference in zip(jacobian.layers, self._layers, strict=True)
+            for layer, at_references in zip(jacobian.layers, self._layers, strict=True)
         ]
         return StepJacobian(layers)
 
 
+def _checked(local: LocalDerivatives, layer: int, name: str) -> ReferenceStage:
+    for part in local[:3]:
+        checks.finite(f"the derivatives of layer {layer} at reference {name!r}", part)
+    return ReferenceStage(*(unit_maps(part[None])[0] for part in local[:3]))
+
+
+def _replacing(
+    stage: StageJacobian, at_reference: ReferenceStage, carried: bool, activated: bool
+) -> StageJacobian:
+    if carried:
+        stage = stage._replace(by_state=at_reference.by_state)
+    if activated:
+        stage = stage._replace(
+            by_recurrent=at_reference.by_recurrent, by_drive=at_reference.by_drive
+        )
+    return stage
+
+
 @torch.no_grad()
-def derivatives_at(cell: Cell, name: str, batch: int = 1) -> LocalDerivatives:
-    """Return φ's derivatives at a reference, the first axis being the B sequences.
+def derivatives_at(cell: Cell, name: str, batch: int = 1) -> list[LocalDerivatives]:
+    """Return φ's derivatives at a reference for each stage, the first axis being the B sequences.
 
     Examples
     --------
     >>> from gradprobe import models
     >>> cell = models.build("lstm", input_size=1, hidden_size=3, forget_bias=0.0).cells[0]
-    >>> derivatives_at(cell, "rest").by_state[0, :, 1, 0].tolist()  # of h and c by c: o f and f
+    >>> [local] = derivatives_at(cell, "rest")
+    >>> local.by_state[0, :, 1, 0].tolist()  # of h and c by c: o f and f
     [0.25, 0.5]
     """
-    like, units = cell.input_matrix(), cell.hidden_size
-    state = like.new_zeros(batch, cell.components, units)
-    # The smallest positive number: the derivative from the right at a kink, elsewhere that at zero.
-    tiny = torch.finfo(like.dtype).tiny
-    recurrent = like.new_full((batch, cell.recurrent_terms, units), tiny)
-    drive: Tensor = like.new_zeros(batch, cell.drive_terms, units)
-    if name == "rest":
-        drive = cell.drive(like.new_zeros(batch, cell.input_size))
-    return cell.local_derivatives(state, recurrent, drive, cell.unit_parameters())
+    units = cell.initial_units().expand(batch, -1, -1)
+    units = torch.zeros_like(units) if name == "zero" else units
+    per_stage = []
+    for stage in cell.stages():
+        state, recurrent, drive, parameters = stage.arguments(
+            units, units.new_zeros(batch, cell.input_size)
+        )
+        # The smallest positive number: the derivative from the right at a kink, elsewhere that at
+        # zero.
+        recurrent = recurrent + torch.finfo(recurrent.dtype).tiny
+        drive = torch.zeros_like(drive) if name == "zero" else drive
+        per_stage.append(stage.local_derivatives(state, recurrent, drive, parameters))
+        units = stage.pointwise(state, recurrent, drive, parameters)
+    return per_stage

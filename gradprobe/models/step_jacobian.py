@@ -1,10 +1,12 @@
 """The step Jacobian J_t = ∂s_t/∂s_{t-1} of a stack of cells, as an operator.
 
-For one cell, J = D_s + D_a R with D_s and D_a blockwise diagonal (φ's derivatives), so J Q costs
-one product with R and a few pointwise operations, for all columns of Q and all sequences at once.
+For one product and one pointwise map, J = D_s + D_a R with D_s and D_a blockwise diagonal (φ's
+derivatives), so J Q costs one product with R and a few pointwise operations, for all columns of Q
+and all sequences at once.
 Where R has more rows than the state (an LSTM's four gates for two components) and Q many columns,
 they are combined first into one (C·N, N) matrix per step and sequence.  In a stack, a layer also
-feels the new hidden state of the layer below it, through D_u U.
+feels the new hidden state of the layer below it, through D_u U.  Where a step has several stages,
+J is the product of theirs.
 """
 
 from __future__ import annotations
@@ -23,29 +25,32 @@ if TYPE_CHECKING:
     from gradprobe.models.unit_map import UnitMap
 
 
-class LayerJacobian(NamedTuple):
-    """The derivatives of one layer's step.
+class StageJacobian(NamedTuple):
+    """The derivatives of one product and one pointwise map: D_s + D_a R.
 
     Attributes
     ----------
     by_state
-        D_s = ∂φ/∂s, C components from C.
+        D_s = ∂φ/∂s, C′ components from C; C′ = C but for a stage of several.
     by_recurrent
-        D_a = ∂φ/∂(R h), C components from G terms.
+        D_a = ∂φ/∂(R h), C′ components from G terms.
     by_drive
-        D_u = ∂φ/∂(drive), C components from K terms.
+        D_u = ∂φ/∂(drive), C′ components from K terms.
     recurrent_matrix
-        R, shape (G·N, N).
-    input_matrix
-        U, shape (K·N, D).
+        R, shape (G·N, C_R·N).
+    drive_jacobian
+        ∂(drive)/∂x, shape (K·N, D), or (B, K·N, D) where it is not the same everywhere; None where
+        nothing asks for it.
+    first_multiplied
+        The first entry of the state that R multiplies.
 
     Examples
     --------
     >>> import torch
     >>> from gradprobe.models.unit_map import unit_maps
     >>> [one], [zero] = unit_maps(torch.ones(1, 1, 1, 1, 2)), unit_maps(torch.zeros(1, 1, 1, 1, 2))
-    >>> layer = LayerJacobian(zero, one, one, torch.tensor([[0.0, 1], [2, 0]]), torch.eye(2))
-    >>> layer.apply(torch.eye(2)[None]).tolist()
+    >>> stage = StageJacobian(zero, one, one, torch.tensor([[0.0, 1], [2, 0]]))
+    >>> stage.apply(torch.eye(2)[None]).tolist()
     [[[0.0, 1.0], [2.0, 0.0]]]
     """
 
@@ -53,36 +58,35 @@ class LayerJacobian(NamedTuple):
     by_recurrent: UnitMap
     by_drive: UnitMap
     recurrent_matrix: Tensor
-    input_matrix: Tensor
+    drive_jacobian: Tensor | None = None
+    first_multiplied: int = 0
 
     @property
     def state_size(self) -> int:
-        """S = C·N."""
-        return self.by_state.blocks.shape[1] * self.hidden_size
-
-    @property
-    def hidden_size(self) -> int:
-        """N."""
-        return self.recurrent_matrix.shape[1]
+        """C·N."""
+        components, units = self.by_state.blocks.shape[2:4]
+        return components * units
 
     def apply(self, columns: Tensor, below: Tensor | None = None) -> Tensor:
-        """Return J Q, plus D_u U P for the columns P of the layer below's new hidden state.
+        """Return J Q, plus D_u ∂(drive)/∂x P for the columns P of what drives the layer.
 
         Parameters
         ----------
         columns
-            Q, shape (..., B, S, k).
+            Q, shape (..., B, C·N, k).
         below
             P, shape (..., B, D, k), or None for the first layer.
         """
-        size = self.hidden_size
-        hidden = columns if size == columns.shape[-2] else columns.narrow(-2, 0, size)
+        size = self.recurrent_matrix.shape[1]
+        multiplied = columns
+        if size != columns.shape[-2]:
+            multiplied = columns.narrow(-2, self.first_multiplied, size)
         if self._combining_pays(columns):
-            result = self._combined() @ hidden
+            result = self._combined() @ multiplied
         else:
-            result = self.by_recurrent.take(self.recurrent_matrix @ hidden)
-        if below is not None:
-            self.by_drive.add_to(result, self.input_matrix @ below)
+            result = self.by_recurrent.take(self.recurrent_matrix @ multiplied)
+        if below is not None and self.drive_jacobian is not None:
+            self.by_drive.add_to(result, self.drive_jacobian @ below)
         return self.by_state.add_to(result, columns)
 
     def apply_transposed(self, columns: Tensor) -> Tensor:
@@ -91,15 +95,17 @@ class LayerJacobian(NamedTuple):
         Parameters
         ----------
         columns
-            Q, shape (..., B, S, k).
+            Q, shape (..., B, C′·N, k).
         """
         if self._combining_pays(columns):
-            hidden = self._combined().mT @ columns
+            result = self._combined().mT @ columns
         else:
-            hidden = self.recurrent_matrix.T @ (self.by_recurrent.T @ columns)
-        if self.state_size > self.hidden_size:
-            hidden = functional.pad(hidden, (0, 0, 0, self.state_size - self.hidden_size))
-        return self.by_state.T.add_to(hidden, columns)
+            result = self.recurrent_matrix.T @ (self.by_recurrent.T @ columns)
+        others = self.state_size - self.recurrent_matrix.shape[1]
+        if others:
+            before = self.first_multiplied
+            result = functional.pad(result, (0, 0, before, others - before))
+        return self.by_state.T.add_to(result, columns)
 
     def _combining_pays(self, columns: Tensor) -> bool:
         """Whether Σ_g diag(D_a[c, g]) R_g has fewer rows than R, and meets enough columns.
@@ -107,30 +113,112 @@ class LayerJacobian(NamedTuple):
         It costs as much as a product of R with a few columns, and B times the memory of R: not
         worth it, nor always possible, for the few columns that a matrix-free method applies J to.
         """
-        batch, components, terms, units, _ = self.by_recurrent.blocks.shape
-        return components < terms and columns.numel() >= batch * self.state_size * units
+        batch, components, terms, _, _ = self.by_recurrent.blocks.shape
+        multiplied = self.recurrent_matrix.shape[1]
+        return components < terms and columns.numel() >= batch * self.state_size * multiplied
 
     def _combined(self) -> Tensor:
-        """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C·N, N)."""
+        """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C′·N, C_R·N)."""
         batch = self.by_recurrent.blocks.shape[0]
         return self.by_recurrent @ self.recurrent_matrix.expand(batch, -1, -1)
 
-    def apply_transposed_to_inputs(self, columns: Tensor) -> Tensor:
-        """Return Uᵀ D_uᵀ Q: what the layer below's new hidden state receives.
+    def apply_transposed_to_inputs(self, columns: Tensor) -> Tensor | None:
+        """Return (∂(drive)/∂x)ᵀ D_uᵀ Q: what the layer below's new hidden state receives.
 
         Parameters
         ----------
         columns
-            Q, shape (..., B, S, k).
+            Q, shape (..., B, C′·N, k).
         """
-        return self.input_matrix.T @ (self.by_drive.T @ columns)
+        if self.drive_jacobian is None:
+            return None
+        return self.drive_jacobian.mT @ (self.by_drive.T @ columns)
 
-    def minus_identity(self) -> LayerJacobian:
+    def minus_identity(self) -> StageJacobian:
         """Return J − I, free of the cancellation that subtracting I from J would bring.
 
         An Euler-type cell has ∂φ/∂s = I + O(ε): here 1 is taken off before ε φ′ R is added.
         """
         return self._replace(by_state=self.by_state.minus_identity())
+
+
+class LayerJacobian(NamedTuple):
+    """The derivatives of one layer's step: those of its stages, one after the other.
+
+    Attributes
+    ----------
+    stages
+        One, but for a `gradprobe.models.staged.StagedCell`.
+    output_size
+        The entries of h.
+
+    Examples
+    --------
+    >>> from gradprobe import models
+    >>> model = models.build("lem", input_size=1, hidden_size=4)
+    >>> [layer] = models.trace(model, torch.zeros(5, 1, 1)).step_jacobian(1).layers
+    >>> [tuple(stage.by_state.blocks.shape[1:3]) for stage in layer.stages]
+    [(3, 2), (2, 3)]
+    """
+
+    stages: Sequence[StageJacobian]
+    output_size: int
+
+    @property
+    def batch(self) -> int:
+        """B."""
+        return self.stages[0].by_state.blocks.shape[0]
+
+    @property
+    def state_size(self) -> int:
+        """S = C·N."""
+        return self.stages[0].state_size
+
+    def identity(self) -> Tensor:
+        """Return I, shape (B, S, S)."""
+        like, size = self.stages[0].recurrent_matrix, self.state_size
+        identity = torch.eye(size, dtype=like.dtype, device=like.device)
+        return identity.expand(self.batch, size, size)
+
+    def apply(self, columns: Tensor, below: Tensor | None = None) -> Tensor:
+        """Return J Q, and what comes from below, P; see `StageJacobian.apply`."""
+        for stage in self.stages:
+            columns = stage.apply(columns, below)
+        return columns
+
+    def apply_transposed(self, columns: Tensor) -> Tensor:
+        """Return Jᵀ Q for Q of shape (..., B, S, k)."""
+        for stage in reversed(self.stages):
+            columns = stage.apply_transposed(columns)
+        return columns
+
+    def apply_transposed_to_inputs(self, columns: Tensor) -> Tensor:
+        """Return what the layer below's new hidden state receives from all stages."""
+        received = []
+        for stage in reversed(self.stages):
+            received.append(stage.apply_transposed_to_inputs(columns))
+            columns = stage.apply_transposed(columns)
+        return torch.stack([part for part in received if part is not None]).sum(0)
+
+    def minus_identity(self) -> Tensor:
+        """Return J − I, shape (B, S, S), free of cancellation.
+
+        With I_s the identity as far as it fits the shape of stage s, which appends components or
+        takes some off, J_2 J_1 − I_2 I_1 = J_2 (J_1 − I_1) + (J_2 − I_2) I_1.
+        """
+        identity = carried = self.identity()
+        first, *others = self.stages
+        result = first.minus_identity().apply(carried)
+        for before, stage in zip(self.stages, others, strict=False):
+            carried = _fitted(carried, before.by_state)
+            result = stage.apply(result) + stage.minus_identity().apply(carried)
+        return result + (_fitted(carried, self.stages[-1].by_state) - identity)
+
+
+def _fitted(columns: Tensor, by_state: UnitMap) -> Tensor:
+    """Return the columns with as many rows as a stage returns: cut off, or zeros appended."""
+    _, components, _, units, _ = by_state.blocks.shape
+    return functional.pad(columns, (0, 0, 0, components * units - columns.shape[-2]))
 
 
 @dataclass(frozen=True)
@@ -161,7 +249,7 @@ class StepJacobian:
     def shape(self) -> tuple[int, int, int]:
         """(B, S, S)."""
         size = sum(self._sizes)
-        return self.layers[0].by_state.blocks.shape[0], size, size
+        return self.layers[0].batch, size, size
 
     @property
     def T(self) -> StepJacobian:  # noqa: N802 - as torch and numpy call it
@@ -184,7 +272,7 @@ class StepJacobian:
     def dense(self) -> Tensor:
         """Return the matrix, shape (B, S, S)."""
         batch, size, _ = self.shape
-        like = self.layers[0].recurrent_matrix
+        like = self.layers[0].stages[0].recurrent_matrix
         identity = torch.eye(size, dtype=like.dtype, device=like.device)
         return self @ identity.expand(batch, size, size)
 
@@ -197,8 +285,8 @@ class StepJacobian:
         start = 0
         for layer in self.layers:
             block = slice(start, start + layer.state_size)
-            alone = StepJacobian([layer.minus_identity()], self.transposed)
-            matrix[:, block, block] = alone.dense()
+            own = layer.minus_identity()
+            matrix[:, block, block] = own.mT if self.transposed else own
             start = block.stop
         return matrix
 
@@ -207,7 +295,7 @@ class StepJacobian:
         below = None
         for layer, part in zip(self.layers, parts, strict=True):
             results.append(layer.apply(part, below))
-            below = results[-1][..., : layer.hidden_size, :]
+            below = results[-1][..., : layer.output_size, :]
         return results
 
     def _downwards(self, parts: Sequence[Tensor]) -> list[Tensor]:

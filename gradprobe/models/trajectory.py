@@ -42,6 +42,8 @@ class Trajectory:
         The state before each chunk of steps, each of shape (B, S).
     steps_per_chunk
         How many steps are linearised at once.
+    own_start
+        Whether s_0 is where the model starts by itself, which may be among what it learns.
     path
         s_0 … s_T, shape (T + 1, B, S), if it is short enough to be kept.
 
@@ -61,6 +63,7 @@ class Trajectory:
     inputs: Tensor
     checkpoints: Sequence[Tensor]
     steps_per_chunk: int
+    own_start: bool = False
     path: Tensor | None = None
 
     @property
@@ -149,7 +152,8 @@ def trace(
     inputs
         Shape (T, B, …), or (B, T, …) if the model is ``batch_first``.
     state
-        s_0, shape (B, S), or in the structure that an adapted module takes; zeros if not given.
+        s_0, shape (B, S), or in the structure that an adapted module takes.  If not given, zeros,
+        or where the model starts by itself.
     dtype
         What to compute in; float64 by default, None for the model's own.
 
@@ -176,10 +180,10 @@ def trace(
         inputs, initial = working.prepare(inputs, state)
         checks.finite("inputs", inputs)
         checks.finite("state", initial)
-        return _run(working, inputs, initial)
+        return _run(working, inputs, initial, own_start=state is None)
 
 
-def _run(model: Dynamics, inputs: Tensor, initial: Tensor) -> Trajectory:
+def _run(model: Dynamics, inputs: Tensor, initial: Tensor, *, own_start: bool) -> Trajectory:
     """Run along all inputs, and keep the state before each chunk of steps, or all of them."""
     chunk = min(model.steps_per_chunk(initial.shape[0]), LONGEST_CHUNK)
     # A module of a caller's own is run again to see that it comes the same way.
@@ -190,7 +194,8 @@ def _run(model: Dynamics, inputs: Tensor, initial: Tensor) -> Trajectory:
         _check_states(states, start + 1, model)
         checkpoints.append(states[-1].clone())  # not a view, which would keep all of the states
         path += [states] if whole else []
-    return Trajectory(model, inputs, checkpoints, chunk, torch.cat(path) if whole else None)
+    kept = torch.cat(path) if whole else None
+    return Trajectory(model, inputs, checkpoints, chunk, own_start, kept)
 
 
 def _check_states(states: Tensor, first: int, model: Dynamics) -> None:

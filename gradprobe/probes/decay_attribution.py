@@ -81,9 +81,10 @@ def decay_attribution(
     generator
         Source of the perturbations from which errors are estimated.
     reference
-        Where D° is taken.  ``"rest"``: at zero state and zero input, so that the bias alone drives
-        the cell: tanh has slope 1 − tanh(b)², a gate stands at σ(b).  ``"zero"``: without the bias
-        too: tanh and relu have slope one, a gate is half open.  At a kink, from the right.
+        Where D° is taken.  ``"rest"``: at zero input and where the model starts, zero unless it
+        has learnt another state, so that the bias alone drives the cell: tanh has slope
+        1 − tanh(b)², a gate stands at σ(b).  ``"zero"``: at zero state, without the bias too: tanh
+        and relu have slope one, a gate is half open.  At a kink, from the right.
     tolerance
         Largest error, in natural-log units, of a value that counts as resolved.
 
@@ -101,6 +102,9 @@ def decay_attribution(
     ------
     UnsupportedModelError
         The model is not made of cells, so that φ and R cannot be told apart.
+    NonFiniteError
+        φ has no finite derivative at the reference, as modReLU of complex units with a positive
+        bias at zero.
 
     Notes
     -----

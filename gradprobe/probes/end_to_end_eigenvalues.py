@@ -92,7 +92,7 @@ def end_to_end_eigenvalues(
     checks.one_of("block", block, BLOCKS)
     model = trajectory.model
     chosen, count = (
-        (model.hidden_slice, model.hidden_size) if block == "hidden" else (None, model.state_size)
+        (model.hidden_slice, model.output_size) if block == "hidden" else (None, model.state_size)
     )
     tables = []
     for length, product in graded_products(

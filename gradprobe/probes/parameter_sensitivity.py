@@ -9,6 +9,7 @@ import torch
 
 from gradprobe import checks, frame
 from gradprobe.linalg import Cotangents, ScaledSum, Size
+from gradprobe.models.recurrent_model import RecurrentModel
 from gradprobe.models.working_copy import isolated
 from gradprobe.probes.backward_sweep import tail_chunks
 from gradprobe.probes.pull_back import pull_back
@@ -37,9 +38,10 @@ def parameter_sensitivity(
     r"""Measure log‖∂h_T/∂θ‖_F for every parameter tensor θ that the model stores.
 
     .. math::
-        \frac{∂h_T}{∂θ} = P \sum_{t=1}^{T} J_T \cdots J_{t+1}\, \frac{∂^+ s_t}{∂θ},
+        \frac{∂h_T}{∂θ} = P \sum_{t=0}^{T} J_T \cdots J_{t+1}\, \frac{∂^+ s_t}{∂θ},
 
-    ∂⁺ being the derivative of one step with s_{t-1} held fixed, and P picking h out of s.  Where
+    ∂⁺ being the derivative of one step with s_{t-1} held fixed, and P picking h out of s; that of
+    s_0 is zero unless the model starts where it has learnt to.  Where
     ‖J_T ⋯ J_{t+1}‖ stays near one the terms do not fade, and the sum grows with T although no
     gradient explodes: the curse of memory.  For h_t = λ h_{t-1} + x_t with constant x it grows as
     1/(1 − λ)² with the memory 1/(1 − λ).
@@ -132,6 +134,7 @@ class _Sweep:
         for chunk in tail_chunks(self.trajectory, self.length, cotangents):
             for sequence, of_sequence in enumerate(sums):
                 self._add(chunk, sequence, of_sequence)
+        self._add_start(cotangents, sums)
         return self._sizes_of(sums, cotangents)
 
     def _add(self, chunk: TailChunk, sequence: int, sums: Sequence[ScaledSum]) -> None:
@@ -153,6 +156,22 @@ class _Sweep:
         terms = pull_back(new, self.leaves.all, torch.nn.functional.pad(cotangents, others))
         for total, term in zip(sums, terms, strict=True):
             total.add(term, exponent)
+
+    def _add_start(self, cotangents: Cotangents, sums: Sequence[Sequence[ScaledSum]]) -> None:
+        """Add the terms of s_0, the cotangents being those on s_1, if it depends on parameters."""
+        model = self.leaves.model
+        if not (self.trajectory.own_start and isinstance(model, RecurrentModel)):
+            return
+        with torch.enable_grad():
+            start = model.initial_state(1)
+        if not start.requires_grad:
+            return
+        cotangents.pull_back(self.trajectory.step_jacobian(1).T)
+        for sequence, of_sequence in enumerate(sums):
+            columns = cotangents.joint[sequence].movedim(-1, 0).unsqueeze(1)
+            terms = pull_back(start, self.leaves.all, columns)
+            for total, term in zip(of_sequence, terms, strict=True):
+                total.add(term, int(cotangents.exponent[sequence]))
 
     def _evaluated_with(self, sequence: int) -> slice:
         """Return which sequences the step is evaluated for: this one, or all if they must be."""

@@ -109,7 +109,7 @@ def singular_values(
     """
     checks.one_of("block", block, BLOCKS)
     model = trajectory.model
-    of_all = model.state_size if block == "state" else model.hidden_size
+    of_all = model.state_size if block == "state" else model.output_size
     if is_matrix_free(method, model.state_size):
         if exact:
             raise ArgumentError("exact needs every singular value: give method='dense' with it")

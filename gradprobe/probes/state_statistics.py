@@ -12,7 +12,6 @@ from gradprobe.linalg.cotangents import stable_norm
 from gradprobe.models.cell import unflatten_units
 from gradprobe.models.recurrent_model import RecurrentModel
 from gradprobe.models.reference import REFERENCES, derivatives_at
-from gradprobe.models.unrolled import recurrent_terms
 from gradprobe.models.working_copy import isolated
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprobe.models import Cell, Trajectory
+    from gradprobe.models.cell import LocalDerivatives
 
 
 def state_statistics(
@@ -42,7 +42,8 @@ def state_statistics(
     .. math:: \text{saturation}_t = 1 - \frac{\sum_n d_{t,n}}{\sum_n d^{°}_n},
 
     0 where the units are as steep as at the reference, 1 where nothing passes through the recurrent
-    matrix any more, below 0 where they are steeper.
+    matrix any more, below 0 where they are steeper.  Where a step has several stages, d is over all
+    of their recurrent matrices.
 
     Parameters
     ----------
@@ -53,9 +54,10 @@ def state_statistics(
     generator
         Not used: nothing is drawn.
     reference
-        Where d° is taken.  ``"rest"``: at zero state and zero input, so that the bias alone drives
-        the cell; ``"zero"``: without the bias too: tanh and relu have slope one, a gate is half
-        open.  At a kink, from the right.
+        Where d° is taken.  ``"rest"``: at zero input and where the model starts, zero unless it
+        has learnt another state, so that the bias alone drives the cell; ``"zero"``: at zero state,
+        without the bias too: tanh and relu have slope one, a gate is half open.  At a kink, from
+        the right.
     threshold
         A unit counts as saturated where its slope is below so much of the mean of d°.
     tolerance
@@ -124,14 +126,14 @@ def _layer_rows(
     size = trajectory.steps_per_chunk
     inputs = trajectory.inputs[: len(states) - 1]
     for index, (cell, part) in enumerate(zip(model.cells, model.split(states), strict=True)):
-        slopes_there = _slopes(derivatives_at(cell, reference).by_recurrent)
+        slopes_there = _slopes(derivatives_at(cell, reference))
         chunks = [
             _statistics(cell, now, before, slopes_there, threshold)
             for now, before in zip(inputs.split(size), part[:-1].split(size), strict=True)
         ]
         values = {name: torch.cat([chunk[name] for chunk in chunks]) for name in chunks[0]}
         tables += [_layer_table(name, value, index) for name, value in values.items()]
-        inputs = part[1:, :, : cell.hidden_size]
+        inputs = part[1:, :, : cell.output_size]
     return tables
 
 
@@ -140,24 +142,25 @@ def _statistics(
 ) -> dict[str, Tensor]:
     """Return the statistics of one layer over some steps, each of shape (steps, B)."""
     units = unflatten_units(previous, cell.components)
-    arguments = (
-        units,
-        recurrent_terms(cell, units, cell.recurrent_matrix()),
-        cell.drive(inputs),
-        cell.unit_parameters(),
-    )
-    slopes = _slopes(cell.local_derivatives(*arguments).by_recurrent)
+    local: list[LocalDerivatives] = []
+    gates: dict[str, Tensor] = {}
+    for stage in cell.stages():
+        arguments = stage.arguments(units, inputs)
+        local.append(stage.local_derivatives(*arguments))
+        gates |= stage.gates(*arguments)
+        units = stage.pointwise(*arguments)
+    slopes = _slopes(local)
     mean = at_reference.mean()
     relative = slopes / torch.where(mean == 0, torch.nan, mean)
     below = torch.where(relative.isnan(), torch.nan, (relative < threshold).double())
     statistics = {"saturation": 1 - relative.mean(-1), "saturated_fraction": below.mean(-1)}
-    gates = cell.gates(*arguments)
     return statistics | {f"gate_{name}": gate.mean(-1) for name, gate in gates.items()}
 
 
-def _slopes(by_recurrent: Tensor) -> Tensor:
-    """Return the Frobenius norm of each unit's block, (..., C, G, N) to (..., N)."""
-    return stable_norm(by_recurrent.flatten(-3, -2).movedim(-2, -1))
+def _slopes(local: Sequence[LocalDerivatives]) -> Tensor:
+    """Return the Frobenius norm of each unit's blocks in all stages, shape (..., N)."""
+    blocks = [stage.by_recurrent.flatten(-3, -2) for stage in local]
+    return stable_norm(torch.cat(blocks, dim=-2).movedim(-2, -1))
 
 
 def _layer_table(name: str, values: Tensor, layer: int) -> pd.DataFrame:

@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from gradprobe.models.recurrent_model import RecurrentModel
+from gradprobe.models.staged import StagedCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -82,9 +83,15 @@ class StepLeaves:
 
 
 def _substituted(cell: Cell, computed: list[Tensor], substitutes: list[Tensor]) -> Cell:
-    """Return the cell with leaves in place of the tensors that it computes."""
+    """Return the cell with leaves in place of the tensors that it, or its stages, compute."""
     twin = copy.copy(cell)
+    if isinstance(cell, StagedCell):
+        stages = tuple(_substituted(stage, computed, substitutes) for stage in cell.stages())
+        setattr(twin, "stages", lambda: stages)  # noqa: B010 - mypy refuses to assign to a method
+        return twin
     for name in CELL_TENSORS:
+        if name == "input_matrix" and not cell.has_linear_drive:
+            continue  # such a drive is differentiated by what is stored
         tensor = getattr(cell, name)()
         if tensor is None or tensor.is_leaf:
             continue

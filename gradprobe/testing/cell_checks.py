@@ -26,32 +26,37 @@ ROUNDINGS_OF_A_CONSTRAINT = 1e3
 
 @torch.no_grad()
 def parts_have_their_shapes(subject: Subject) -> Iterator[str]:
-    """Hold that R, U, b and θ have the shapes that `components` and the terms tell."""
+    """Hold that R, U, b, θ and s_0 have the shapes that `components` and the terms tell."""
     for where, cell in _cells(subject):
-        n, bias = cell.hidden_size, cell.drive_bias()
-        rows = cell.drive_terms * n
-        expected: dict[str, tuple[Tensor, tuple[int, ...]]] = {
-            "recurrent_matrix() must have shape (G·N, N) =": (
-                cell.recurrent_matrix(),
-                (cell.recurrent_terms * n, n),
-            ),
-            "input_matrix() must have shape (K·N, D) =": (
-                cell.input_matrix(),
-                (rows, cell.input_size),
-            ),
-            "unit_parameters() must have shape (P, N) =": (
-                cell.unit_parameters(),
-                (len(cell.unit_parameters()), n),
-            ),
-        }
-        if bias is not None:
-            expected["drive_bias() must have shape (K·N,) ="] = bias, (rows,)
-        for what, (got, shape) in expected.items():
+        for what, (got, shape) in _parts(cell).items():
             if tuple(got.shape) != shape:
                 yield (
                     f"{where}: {what} {shape}, got {tuple(got.shape)}; components, recurrent_terms "
                     "and drive_terms say how many values a unit carries and receives"
                 )
+
+
+def _parts(cell: Cell) -> dict[str, tuple[Tensor, tuple[int, ...]]]:
+    """Return the tensors that a cell states, each with the shape that it must have."""
+    n, parameters = cell.hidden_size, cell.unit_parameters()
+    parts: dict[str, tuple[Tensor, tuple[int, ...]]] = {
+        "recurrent_matrix() must have shape (G·N, C_R·N) =": (
+            cell.recurrent_matrix(),
+            (cell.recurrent_terms * n, cell.recurrent_components * n),
+        ),
+        "unit_parameters() must have shape (P, N) =": (parameters, (len(parameters), n)),
+        "initial_units() must have shape (C, N) =": (cell.initial_units(), (cell.components, n)),
+        "penalty() must have shape": (cell.penalty(), ()),
+    }
+    if not cell.has_linear_drive:
+        drive = cell.drive(torch.zeros(2, 3, cell.input_size, dtype=cell.dtype, device=cell.device))
+        return parts | {"drive() must have shape (…, K, N) =": (drive, (2, 3, cell.drive_terms, n))}
+    rows, bias = cell.drive_terms * n, cell.drive_bias()
+    matrix_shape = (rows, cell.input_size)
+    parts["input_matrix() must have shape (K·N, D) ="] = cell.input_matrix(), matrix_shape
+    if bias is not None:
+        parts["drive_bias() must have shape (K·N,) ="] = bias, (rows,)
+    return parts
 
 
 @torch.no_grad()
@@ -132,7 +137,8 @@ def parametrisation_keeps_its_constraint(subject: Subject) -> Iterator[str]:
 def _cells(subject: Subject) -> Iterator[tuple[str, Cell]]:
     assert isinstance(subject.working, RecurrentModel)  # noqa: S101 - the table of checks says so
     for layer, cell in enumerate(subject.working.cells):
-        yield f"layer {layer} ({type(cell).__name__})", cell
+        for stage in cell.stages():
+            yield f"layer {layer} ({type(stage).__name__})", stage
 
 
 def _changed(argument: Tensor, unit: int) -> Tensor:

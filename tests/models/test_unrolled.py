@@ -29,13 +29,14 @@ def test_the_gradients_are_those_of_the_loop(
     model = build(case)
     inputs, state = draw_inputs().requires_grad_(), draw_state(model).requires_grad_()
     leaves = [inputs, state, *model.parameters()]
-    weights = torch.randn(7, 3, model.hidden_size, dtype=torch.float64)
+    weights = torch.randn(7, 3, model.output_size, dtype=torch.float64)
 
     hidden, final = model(inputs, state)
-    ours = torch.autograd.grad((weights * hidden).sum() + final.square().sum(), leaves)
+    loss = (weights * hidden).sum() + final.square().sum()
+    ours = torch.autograd.grad(loss, leaves, materialize_grads=True)
     states = loop(model, inputs, state)
     loss = (weights * states[1:, :, model.hidden_slice]).sum() + states[-1].square().sum()
-    theirs = torch.autograd.grad(loss, leaves)
+    theirs = torch.autograd.grad(loss, leaves, materialize_grads=True)
     for mine, reference in zip(ours, theirs, strict=True):
         torch.testing.assert_close(mine, reference, rtol=1e-11, atol=1e-13)
 

@@ -68,7 +68,7 @@ def test_gradient_norm(case: str) -> None:
 
     forwards = column(table, quantity="log_norm_fro", matrix="end_to_end", length=LENGTHS[-1])
     assert forwards.shape == (BATCH, LENGTHS[-1] + 1)
-    np.testing.assert_allclose(forwards[:, 0], np.log(model.hidden_size) / 2, rtol=0, atol=1e-15)
+    np.testing.assert_allclose(forwards[:, 0], np.log(model.output_size) / 2, rtol=0, atol=1e-15)
     for t in range(1, LENGTHS[-1] + 1):
         reference = dense_reference.end_to_end_jacobian(model, inputs[:t], state)
         expected = torch.linalg.matrix_norm(hidden_block(model, reference)).log().numpy()

@@ -123,6 +123,11 @@ class OpaqueModel(nn.Module):
     @property
     def hidden_size(self) -> int:
         """N."""
+        return self.output_size
+
+    @property
+    def output_size(self) -> int:
+        """The entries of h."""
         return int(self.hidden_slice.stop - self.hidden_slice.start)
 
     @property

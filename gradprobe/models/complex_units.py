@@ -1,0 +1,147 @@
+"""Networks of complex units, whose recurrent matrix is complex too."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+
+from gradprobe.models.cell import Cell
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from gradprobe.models.initialiser import Initialiser
+
+
+def real_representation(matrix: Tensor) -> Tensor:
+    """Return [[A, −B], [B, A]] for a complex matrix A + iB: what it does to (Re z; Im z).
+
+    Examples
+    --------
+    >>> real_representation(torch.tensor([[1 + 2j]])).tolist()
+    [[1.0, -2.0], [2.0, 1.0]]
+    """
+    real, imaginary = matrix.real, matrix.imag
+    above = torch.cat((real, -imaginary), dim=-1)
+    return torch.cat((above, torch.cat((imaginary, real), dim=-1)), dim=-2)
+
+
+def deviation_from_unitary(matrix: Tensor) -> float:
+    """Return the largest modulus of an entry of WᴴW − I.
+
+    Examples
+    --------
+    >>> deviation_from_unitary(torch.tensor([[0.6 + 0.8j]], dtype=torch.complex128)) < 1e-15
+    True
+    """
+    identity = torch.eye(len(matrix), dtype=matrix.dtype, device=matrix.device)
+    return float((matrix.mH @ matrix - identity).abs().max())
+
+
+def modrelu(units: Tensor, bias: Tensor) -> Tensor:
+    """Return (|z| + b)₊ z/|z| for z given as (Re z, Im z) along the last axis but one.
+
+    At z = 0 it is 0.  Its derivative there is 0 for b < 0 and the identity for b = 0, where
+    modReLU is the identity altogether; for b > 0, where it jumps to a circle of radius b, there is
+    none, and it is NaN.
+
+    Parameters
+    ----------
+    units
+        z, shape (..., 2, N).
+    bias
+        b, shape (N,) or (..., N).
+
+    References
+    ----------
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 8.
+
+    Examples
+    --------
+    >>> modrelu(torch.tensor([[3.0, 3.0], [4.0, 4.0]]), torch.tensor([-2.5, 5.0])).tolist()
+    [[1.5, 6.0], [2.0, 8.0]]
+    """
+    real, imaginary = units.unbind(-2)
+    at_zero = (real == 0) & (imaginary == 0)
+    one = torch.ones_like(real)
+    # The modulus has no derivative at zero: what stands there instead must not lead to it.
+    modulus = torch.hypot(torch.where(at_zero, one, real), imaginary)
+    limit = torch.where(bias < 0, 0.0, torch.where(bias > 0, torch.inf, 1.0)).to(real.dtype)
+    factor = torch.where(at_zero, limit, torch.relu(modulus + bias) / modulus)
+    jumps = (at_zero & (bias > 0)).unsqueeze(-2)
+    return torch.where(jumps, torch.zeros_like(units), units * factor.unsqueeze(-2))
+
+
+class ComplexCell(Cell):
+    """h_t = modReLU(W h_{t-1} + V x_t; b) with complex h, W, V and real x, b.
+
+    A unit has two components, the real and the imaginary part, and h, of 2N entries, is all real
+    parts and then all imaginary ones.  A subclass states W.  The network learns where it starts.
+
+    Parameters
+    ----------
+    input_size, hidden_size
+        D and N, the number of complex units.
+    initialiser
+        Where the initial values come from: the parts of V uniform between ±√(6/(D + 2N)), those of
+        h_0 between ±√(3/(2N)), b between ±0.01.
+
+    References
+    ----------
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, section 4.3
+    (the representation) and 4.5 (initial values).
+
+    Examples
+    --------
+    >>> from gradprobe import models
+    >>> model = models.build("urnn", input_size=1, hidden_size=4)
+    >>> isinstance(model.cells[0], ComplexCell), model.output_size
+    (True, 8)
+    """
+
+    components: ClassVar[int] = 2
+    recurrent_terms: ClassVar[int] = 2
+    drive_terms: ClassVar[int] = 2
+    recurrent_components: ClassVar[int] = 2
+    hidden_components: ClassVar[int] = 2
+
+    def __init__(self, input_size: int, hidden_size: int, initialiser: Initialiser) -> None:
+        super().__init__(input_size, hidden_size)
+        size = self.hidden_size
+        bound = (6 / (self.input_size + 2 * size)) ** 0.5
+        self.input_weight = initialiser.uniform(2 * size, self.input_size, low=-bound, high=bound)
+        self.bias = initialiser.uniform(size, low=-0.01, high=0.01)
+        bound = (3 / (2 * size)) ** 0.5
+        self.start = initialiser.uniform(2, size, low=-bound, high=bound)
+
+    @abstractmethod
+    def complex_matrix(self) -> Tensor:
+        """Return W, complex, shape (N, N)."""
+
+    def recurrent_matrix(self) -> Tensor:
+        """Return what W does to real and imaginary parts, shape (2N, 2N)."""
+        return real_representation(self.complex_matrix())
+
+    def input_matrix(self) -> Tensor:
+        """Return the real part of V above its imaginary part, shape (2N, D)."""
+        return self.input_weight
+
+    def unit_parameters(self) -> Tensor:
+        """Return b, shape (1, N)."""
+        return self.bias[None]
+
+    def initial_units(self) -> Tensor:
+        """Return h_0, which is learnt, as its real and imaginary parts, shape (2, N)."""
+        return self.start
+
+    def pointwise(
+        self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
+    ) -> Tensor:
+        """Return modReLU(W h + V x; b)."""
+        return modrelu(recurrent + drive, unit_parameters.select(-2, 0))
+
+    def constraint_error(self) -> float:
+        """Return the largest modulus of an entry of WᴴW − I."""
+        return deviation_from_unitary(self.complex_matrix().detach())
