@@ -17,6 +17,7 @@ MODELS: dict[str, str] = {
     "chrono_lstm": "gradprobe.models.chrono_lstm:ChronoLstm",
     "cfn": "gradprobe.models.cfn:Cfn",
     "lipschitz": "gradprobe.models.lipschitz:Lipschitz",
+    "minimal_rnn": "gradprobe.models.minimal_rnn:MinimalRnn",
     "soft_orthogonal": "gradprobe.models.soft_orthogonal:SoftOrthogonal",
     "exprnn": "gradprobe.models.skew_orthogonal:ExpRnn",
     "scornn": "gradprobe.models.skew_orthogonal:ScoRnn",
