@@ -9,6 +9,7 @@ from torch import nn
 
 from gradprobe import checks
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.euler import EulerRule
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -136,6 +137,10 @@ class Antisymmetric(Cell):
     ) -> Tensor:
         """Return h + ε tanh((W − Wᵀ − γI) h + V x + b)."""
         return state + self.step_size * torch.tanh(recurrent + drive)
+
+    def pointwise_rule(self) -> EulerRule:
+        """Return `pointwise` with its derivative."""
+        return EulerRule(self.step_size)
 
     def constraint_error(self) -> float:
         """Return the largest entry of |A + Aᵀ + 2γI|, A being the recurrent matrix."""

@@ -28,6 +28,8 @@ from gradprobe.models.working_copy import device_of, dtype_of
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import PointwiseRule
+
 
 class LocalDerivatives(NamedTuple):
     """Derivatives of φ: entry [..., i, j, n] is ∂(output i)/∂(argument j) of unit n.
@@ -191,6 +193,14 @@ class Cell(nn.Module, ABC):
         Tensor
             s_t, shape (..., C, N).
         """
+
+    def pointwise_rule(self) -> PointwiseRule | None:
+        """Return φ with its derivative written out, which trains faster; none by default.
+
+        It belongs to the `pointwise` of the same class: a subclass that overrides `pointwise` alone
+        is unrolled by its `local_derivatives` instead.
+        """
+        return None
 
     def gates(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor

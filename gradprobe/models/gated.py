@@ -9,11 +9,53 @@ import torch
 from gradprobe import checks
 from gradprobe.models.antisymmetric import DiffusedAntisymmetricMatrix
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.rule import PointwiseRule, tanh_
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
+
+
+class GatedEulerRule(PointwiseRule):
+    """φ = h + ε z ∘ y with y = tanh(A h + u_h) and z = σ(A h + u_z), which are saved.
+
+    Parameters
+    ----------
+    step_size
+        ε.
+
+    Examples
+    --------
+    >>> GatedEulerRule(0.01).scale
+    0.01
+    """
+
+    saved_planes: ClassVar[int] = 2
+    joined: ClassVar[bool] = False
+
+    def __init__(self, step_size: float) -> None:
+        self.scale = step_size
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write h + ε z ∘ y."""
+        update, gate = step.saved
+        tanh_(update.add_(recurrent[0]))
+        gate.add_(recurrent[0]).sigmoid_()
+        torch.addcmul(step.old[0], gate, update, value=self.scale, out=step.new[0])
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write total ∘ z (1 − y²) and total ∘ z (1 − z) y, and their sum for A h."""
+        update, gate = step.saved
+        to_update, to_gate = to_drive
+        through_gate = torch.mul(total[0], gate, out=to_recurrent[0])
+        torch.mul(through_gate, update, out=to_gate)
+        torch.addcmul(through_gate, to_gate, update, value=-1, out=to_update)
+        to_gate.addcmul_(to_gate, gate, value=-1)
+        torch.add(to_update, to_gate, out=to_recurrent[0])
 
 
 class GatedEuler(Cell):
@@ -62,6 +104,10 @@ class GatedEuler(Cell):
         update = torch.tanh(recurrent + drive[..., :1, :])
         gate = torch.sigmoid(recurrent + drive[..., 1:, :])
         return state + self.step_size * gate * update
+
+    def pointwise_rule(self) -> GatedEulerRule:
+        """Return `pointwise` with its derivative."""
+        return GatedEulerRule(self.step_size)
 
     def gates(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor

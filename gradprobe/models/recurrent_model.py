@@ -10,10 +10,11 @@ from torch import nn
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
+from gradprobe.models.explicit.workspace import Workspace
 from gradprobe.models.joint_state import joint_state
 from gradprobe.models.linearisation import linearise
 from gradprobe.models.staged import StagedCell, unroll_stages
-from gradprobe.models.unrolled import steps_per_chunk, unroll
+from gradprobe.models.unrolled import LayerPass, steps_per_chunk, unroll_layer
 from gradprobe.models.working_copy import working_copy
 
 if TYPE_CHECKING:
@@ -69,6 +70,7 @@ class RecurrentModel(nn.Module):
         self.layers = nn.ModuleList(cells)
         self.name = name
         self.batch_first = batch_first
+        self._workspace = Workspace()
 
     @property
     def cells(self) -> list[Cell]:
@@ -158,9 +160,8 @@ class RecurrentModel(nn.Module):
             A shape, dtype or device does not fit the model.
         """
         inputs, state = self.check(inputs, state)
-        per_layer = self.unroll_layers(inputs, state)
-        hidden = per_layer[-1][..., : self.output_size]
-        final = torch.cat([states[-1] for states in per_layer], dim=-1)
+        layers = self._unrolled(inputs, state)
+        hidden, final = layers[-1].hidden, torch.cat([layer.final for layer in layers], dim=-1)
         return (hidden.transpose(0, 1) if self.batch_first else hidden), final
 
     def unroll(self, inputs: Tensor, state: Tensor) -> Tensor:
@@ -169,12 +170,18 @@ class RecurrentModel(nn.Module):
 
     def unroll_layers(self, inputs: Tensor, state: Tensor) -> list[Tensor]:
         """Return each layer's states s_1 … s_T, shape (T, B, S of the layer), time first."""
-        per_layer: list[Tensor] = []
+        return [layer.states for layer in self._unrolled(inputs, state)]
+
+    def _unrolled(self, inputs: Tensor, state: Tensor) -> list[LayerPass]:
+        layers: list[LayerPass] = []
         for cell, initial in zip(self.cells, self.split(state), strict=True):
-            run = unroll_stages if isinstance(cell, StagedCell) else unroll
-            per_layer.append(run(cell, inputs, initial))
-            inputs = per_layer[-1][..., : cell.output_size]
-        return per_layer
+            if isinstance(cell, StagedCell):
+                states = unroll_stages(cell, inputs, initial)
+                layers.append(LayerPass.of_states(cell, states))
+            else:
+                layers.append(unroll_layer(cell, inputs, initial, self._workspace))
+            inputs = layers[-1].hidden
+        return layers
 
     def step(self, inputs: Tensor, state: Tensor) -> Tensor:
         """Return s_t from x_t, shape (B, D), and s_{t-1}, shape (B, S), by plain operations.

@@ -1,0 +1,94 @@
+"""Memory that is kept from one training step to the next.
+
+The operating system hands out a large new block page by page: to fill 50 MB of it for the first
+time takes several times as long as to fill it again.  A workspace lends its blocks out and takes
+each back when the last tensor that lives in it is gone, not before: nothing in use is overwritten.
+"""
+
+from __future__ import annotations
+
+import math
+import weakref
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+WORTH_KEEPING = 1 << 20
+"""Bytes of the smallest block that is kept; the allocator itself keeps smaller ones."""
+
+KEPT_FOR = 32
+"""A free block is let go when so many others have been lent out since it was last used."""
+
+
+class Workspace:
+    """Lends out uninitialised tensors and reuses their memory once they are gone.
+
+    A block comes back when every tensor that shares its storage has been freed: views, detached
+    tensors and what autograd saved included.  For small tensors, and on devices other than the CPU,
+    whose allocators keep memory themselves, `empty` is ``torch.empty``.  A copy of a workspace is a
+    new, empty one.
+
+    Examples
+    --------
+    >>> workspace = Workspace()
+    >>> first = workspace.empty((1024, 1024), torch.zeros(1))
+    >>> address, row = first.data_ptr(), first[3]
+    >>> del first
+    >>> other = workspace.empty((1024, 1024), torch.zeros(1))
+    >>> other.data_ptr() == address
+    False
+    >>> del row
+    >>> workspace.empty((1024, 1024), torch.zeros(1)).data_ptr() == address
+    True
+    """
+
+    def __init__(self) -> None:
+        self._free: list[tuple[int, Tensor]] = []
+        self._lent = 0
+
+    def empty(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """Return an uninitialised, contiguous tensor with the dtype and device of `like`."""
+        size = math.prod(shape) * like.element_size()
+        if like.device.type != "cpu" or size < WORTH_KEEPING:
+            return like.new_empty(shape)
+        return self._lend(self._block(size)).view(like.dtype).view(*shape)
+
+    @property
+    def free_bytes(self) -> int:
+        """The memory that is kept and not lent out."""
+        return sum(block.numel() for _, block in list(self._free))
+
+    def _block(self, size: int) -> Tensor:
+        self._lent += 1
+        free, self._free = self._free, []
+        found = None
+        for last_used, block in free:
+            if found is None and block.numel() == size:
+                found = block
+            elif self._lent - last_used <= KEPT_FOR:
+                self._free.append((last_used, block))
+        return torch.empty(size, dtype=torch.uint8) if found is None else found
+
+    def _lend(self, block: Tensor) -> Tensor:
+        # The storage of the tensor that is lent holds the array, and with it ends the array's life.
+        array = block.numpy()
+        finalizer = weakref.finalize(array, _take_back, weakref.ref(self), block)
+        finalizer.atexit = False
+        return torch.from_numpy(array)
+
+    def __deepcopy__(self, memo: object) -> Workspace:
+        return Workspace()
+
+    def __reduce__(self) -> tuple[type[Workspace], tuple[()]]:
+        return Workspace, ()
+
+
+def _take_back(owner: weakref.ref[Workspace], block: Tensor) -> None:
+    workspace = owner()
+    if workspace is not None:
+        workspace._free.append((workspace._lent, block))
