@@ -125,7 +125,8 @@ def run(
     folder = Path("results") / checked.name if results is None else results
     summary = _run_cells(checked, folder, workers)
     for cell, reason in summary.failures:
-        print(f"gradprobe: failed: {cell.label}, seed {cell.seed}: {reason}", file=sys.stderr)
+        place = f"{cell.label} on {cell.task}, seed {cell.seed}"
+        print(f"gradprobe: failed: {place}: {reason}", file=sys.stderr)
     if summary.finished:
         _write_report(folder, folder / REPORT_NAME)
     if summary.failures:

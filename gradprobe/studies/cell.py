@@ -1,4 +1,4 @@
-"""Computing one cell, in a worker process: the only part of the studies that imports torch."""
+"""Computing one cell, in a worker process: with its parts, all of the studies that needs torch."""
 
 from __future__ import annotations
 
@@ -6,42 +6,39 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from gradprobe import models, probes, tasks
-from gradprobe.errors import ArgumentError, GradprobeError
-from gradprobe.studies.outcome import Rehearsal
+from gradprobe import models, probes
+from gradprobe.errors import ArgumentError, GradprobeError, UnsupportedModelError
+from gradprobe.studies.measuring import measure, model_of
+from gradprobe.studies.outcome import Computed, Rehearsal
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from gradprobe.models import RecurrentModel
-    from gradprobe.tasks.base import Task
+    from gradprobe.studies.workplace import Workplace
+
+TRAINING_PASSES = 3
+"""A forward pass, and twice that for the backward one."""
 
 
-def compute(specification: dict[str, Any]) -> pd.DataFrame:
+def compute(specification: dict[str, Any], workplace: Workplace) -> Computed | None:
     """Return the table of one cell: its task's sequences through its model, under all its probes.
 
     Three generators, one per stream of the specification, give the sequences, the model's initial
     values and what the probes draw.  The sequences' stream depends on the seed alone: at one seed,
-    all models meet the same sequences.
+    all models meet the same sequences.  If the model is trained, the probes measure at the
+    iterations that its protocol names.
 
     Parameters
     ----------
     specification
         As `gradprobe.studies.grid.cells` makes it.
+    workplace
+        Where a training is saved, and whether it is to stop; None is returned if it was.
     """
     torch.set_num_threads(specification["threads"])
-    dtype = getattr(torch, specification["dtype"])
-    inputs, _ = _task(specification).draw(
-        specification["sequences"], _generator(specification, "inputs"), specification["split"]
-    )
-    return probes.probe(
-        _model(specification),
-        inputs.to(dtype),
-        probes=specification["probes"],
-        lengths=specification["lengths"],
-        dtype=dtype,
-        generator=_generator(specification, "probes"),
-    )
+    if specification["training"] is not None:
+        raise GradprobeError("cells with a training cannot be computed yet")
+    model = model_of(specification, getattr(torch, specification["dtype"]))
+    return Computed(measure(specification, model))
 
 
 def rehearse(specification: dict[str, Any], *, with_probes: bool) -> Rehearsal:
@@ -56,11 +53,25 @@ def rehearse(specification: dict[str, Any], *, with_probes: bool) -> Rehearsal:
     """
     mistakes = _probe_mistakes(specification) if with_probes else {}
     try:
-        state_size = _model(specification).state_size
+        model = model_of(specification, getattr(torch, specification["dtype"]))
     except GradprobeError as error:
         return Rehearsal({"model": str(error), **mistakes}, 0.0)
+    return Rehearsal(mistakes, _cost(specification, model))
+
+
+def _cost(specification: dict[str, Any], model: RecurrentModel) -> float:
+    """Return about how many products of numbers the cell takes."""
     steps = max(specification["lengths"]) * specification["sequences"]
-    return Rehearsal(mistakes, float(steps) * state_size**2)
+    probing = float(steps * model.state_size**3) if specification["probes"] else 0.0
+    training = specification["training"]
+    if training is None:
+        return probing
+    batches = training["iterations"] * TRAINING_PASSES
+    size = sum(parameter.numel() for parameter in model.parameters())
+    length = specification["task"]["length"]
+    return float(batches * training["batch_size"] * length * size) + probing * len(
+        training["probe_at"]
+    )
 
 
 def _probe_mistakes(specification: dict[str, Any]) -> dict[str, str]:
@@ -71,28 +82,8 @@ def _probe_mistakes(specification: dict[str, Any]) -> dict[str, str]:
     for name, options in specification["probes"].items():
         try:
             probes.probe(model, inputs, probes={name: options}, lengths=specification["lengths"])
+        except UnsupportedModelError:
+            continue  # the probe wants other models than the one of two units
         except ArgumentError as error:
             mistakes[f"probes.{name}"] = str(error)
     return mistakes
-
-
-def _model(specification: dict[str, Any]) -> RecurrentModel:
-    choice = specification["model"]
-    return models.build(
-        choice["name"],
-        input_size=_task(specification).input_size,
-        hidden_size=choice["hidden_size"],
-        num_layers=choice["num_layers"],
-        generator=_generator(specification, "model"),
-        dtype=getattr(torch, specification["dtype"]),
-        **choice["options"],
-    )
-
-
-def _generator(specification: dict[str, Any], stream: str) -> torch.Generator:
-    return torch.Generator().manual_seed(specification["streams"][stream])
-
-
-def _task(specification: dict[str, Any]) -> Task:
-    choice = specification["task"]
-    return tasks.build(choice["name"], **choice["options"])

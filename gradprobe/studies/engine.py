@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 from gradprobe.errors import GradprobeError
 from gradprobe.studies import worker
+from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.studies.outcome import Outcome, Rehearsal
+from gradprobe.studies.workplace import Workplace, read_note
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
 
     from gradprobe.studies.forecast import Forecast
     from gradprobe.studies.grid import Cell
@@ -24,18 +27,20 @@ if TYPE_CHECKING:
     from gradprobe.studies.workers import Workers
 
 TICK_SECONDS = 0.2
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How often the notes of running trainings are read."""
 LOST = "the worker process ended without a result: it was killed, or the machine ran out of memory"
 
 
 def rehearse_all(
     representatives: Iterable[Cell], place: str, workers: Workers, interruption: Interruption
 ) -> list[Rehearsal]:
-    """Rehearse one cell of every model, in the workers, and the probes with the first of them.
+    """Rehearse one cell of each setting, in the workers, and the probes with the first of them.
 
     Parameters
     ----------
     representatives
-        One cell of each model.
+        One cell of each model on each task.
     place
         ``"module:function"`` of a function from a specification, and whether to try the probes,
         to a `Rehearsal`.
@@ -79,7 +84,9 @@ class Engine:
     workers
         A pool; each of its processes gets one cell at a time.
     place
-        ``"module:function"`` of a function from a specification to a table.
+        ``"module:function"``, as `gradprobe.studies.worker.work` takes it.
+    checkpoint_of
+        Returns the file that a cell's training is saved to.
     record
         Called in this process with every cell that has ended and its outcome.
     monitor
@@ -92,18 +99,21 @@ class Engine:
         self,
         workers: Workers,
         place: str,
+        checkpoint_of: Callable[[Cell], Path],
         record: Callable[[Cell, Outcome], None],
         monitor: Monitor,
         forecast: Forecast,
     ) -> None:
         self._workers = workers
         self._place = place
+        self._checkpoint_of = checkpoint_of
         self._record = record
         self._monitor = monitor
         self._forecast = forecast
         self._waiting: deque[Cell] = deque()
         self._suspects: deque[Cell] = deque()
         self._running: dict[Future[Outcome], _Running] = {}
+        self._looked = 0.0
 
     def run(self, cells: Sequence[Cell], interruption: Interruption) -> None:
         """Compute `cells`, in this order.
@@ -118,15 +128,21 @@ class Engine:
         Raises
         ------
         InterruptedStudyError
-            A signal has come; what had ended is recorded.
+            A signal has come; what had ended is recorded, and trainings have written a checkpoint
+            if they could in a few seconds.
         """
         self._waiting.extend(cells)
-        while self._waiting or self._suspects or self._running:
-            self._fill()
-            done, _ = wait(self._running, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
-            self._collect(done)
-            interruption.check()
-            self._tell_remaining()
+        try:
+            while self._waiting or self._suspects or self._running:
+                self._fill()
+                done, _ = wait(self._running, timeout=TICK_SECONDS, return_when=FIRST_COMPLETED)
+                self._collect(done)
+                interruption.check()
+                self._tell_progress()
+                self._tell_remaining()
+        except InterruptedStudyError:
+            self._give_up()
+            raise
 
     def _fill(self) -> None:
         """Give every idle worker a cell; one that may have killed a worker is computed alone."""
@@ -138,12 +154,15 @@ class Engine:
 
     def _begin(self, queue: deque[Cell], *, alone: bool) -> bool:
         try:
-            future = self._workers.submit(worker.work, self._place, queue[0].specification)
+            cell = queue[0]
+            future = self._workers.submit(
+                worker.work, self._place, cell.specification, self._checkpoint_of(cell)
+            )
         except BrokenProcessPool:
             if not self._running:
                 self._workers.restart()
             return False
-        cell = queue.popleft()
+        queue.popleft()
         self._running[future] = _Running(cell, time.monotonic(), alone)
         self._monitor.begun(cell)
         return True
@@ -161,10 +180,34 @@ class Engine:
             self._end(running.cell, outcome)
 
     def _end(self, cell: Cell, outcome: Outcome) -> None:
+        if outcome.interrupted:
+            return
         self._record(cell, outcome)
         if not outcome.failed:
             self._forecast.ended(cell, outcome.seconds)
         self._monitor.ended(cell, outcome)
+
+    def _give_up(self) -> None:
+        """Let trainings write their checkpoints, and record what ends meanwhile."""
+        trainings = [future for future, running in self._running.items() if running.cell.trains]
+        if trainings:
+            self._monitor.stopping()
+            self._workers.ask_to_stop()
+            wait(trainings, timeout=worker.GRACE_SECONDS)
+        self._collect([future for future in self._running if future.done()])
+
+    def _tell_progress(self) -> None:
+        now = time.monotonic()
+        if now - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = now
+        for running in self._running.values():
+            if not running.cell.trains:
+                continue
+            note = read_note(Workplace(self._checkpoint_of(running.cell)).note)
+            if note is not None:
+                self._forecast.noted(running.cell, note)
+                self._monitor.progressed(running.cell, note)
 
     def _tell_remaining(self) -> None:
         now = time.monotonic()

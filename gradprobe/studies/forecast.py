@@ -9,6 +9,8 @@ from gradprobe.studies.grid import Cell, canonical
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from gradprobe.studies.workplace import Note
+
 OWN = ("seed", "streams")
 """The keys of a specification in which a cell differs from its siblings."""
 
@@ -29,7 +31,8 @@ class Forecast:
     """Predicts seconds from the cells that have ended.
 
     A cell is expected to take as long as those did that differ in the seed alone; before one of
-    them has ended, as long as its estimated cost says, at the speed of all cells so far.
+    them has ended, as long as their trainings need at their present rate, or as its estimated cost
+    says, at the speed of all cells so far.
 
     Parameters
     ----------
@@ -51,6 +54,8 @@ class Forecast:
         self._costs = costs
         self._workers = workers
         self._seconds: dict[str, list[float]] = {}
+        self._projected: dict[str, float] = {}
+        self._left: dict[str, float] = {}
 
     def ended(self, cell: Cell, seconds: float) -> None:
         """Learn how long `cell` took.
@@ -64,10 +69,23 @@ class Forecast:
         """
         self._seconds.setdefault(sibling_key(cell), []).append(seconds)
 
+    def noted(self, cell: Cell, note: Note) -> None:
+        """Learn how far the training of `cell` is.
+
+        Parameters
+        ----------
+        cell
+            A cell that is being computed.
+        note
+            What its worker has noted.
+        """
+        self._projected[sibling_key(cell)] = note.iterations / note.rate
+        self._left[cell.hash] = note.seconds_left
+
     def remaining(
         self, waiting: Iterable[Cell], running: Iterable[tuple[Cell, float]]
     ) -> float | None:
-        """Return the seconds until all cells have ended; None before the first one has.
+        """Return the seconds until all cells have ended; None before that can be told.
 
         Parameters
         ----------
@@ -76,9 +94,12 @@ class Forecast:
         running
             Cells that are being computed, with the seconds since each began.
         """
-        if not self._seconds:
+        if not self._seconds and not self._projected:
             return None
-        begun = [max(0.0, self._expected(cell) - elapsed) for cell, elapsed in running]
+        begun = [
+            self._left.get(cell.hash, max(0.0, self._expected(cell) - elapsed))
+            for cell, elapsed in running
+        ]
         work = sum(begun) + sum(self._expected(cell) for cell in waiting)
         return max([work / self._workers, *begun])
 
@@ -86,6 +107,9 @@ class Forecast:
         key = sibling_key(cell)
         if key in self._seconds:
             return sum(self._seconds[key]) / len(self._seconds[key])
-        spent = sum(sum(seconds) for seconds in self._seconds.values())
-        cost = sum(self._costs[key] * len(seconds) for key, seconds in self._seconds.items())
+        if key in self._projected:
+            return self._projected[key]
+        known = {**{key: [seconds] for key, seconds in self._projected.items()}, **self._seconds}
+        spent = sum(sum(seconds) for seconds in known.values())
+        cost = sum(self._costs[key] * len(seconds) for key, seconds in known.items())
         return self._costs[key] * spent / cost

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
+    from gradprobe.studies.workplace import Note
 
 
 class Monitor:
@@ -37,6 +38,20 @@ class Monitor:
         cell
             A cell that was waiting.
         """
+
+    def progressed(self, cell: Cell, note: Note) -> None:
+        """Hear, about once a second, how far the training of `cell` is.
+
+        Parameters
+        ----------
+        cell
+            A cell that was begun.
+        note
+            Its iteration, rate, and latest validation value.
+        """
+
+    def stopping(self) -> None:
+        """Hear that the run was interrupted, and trainings are writing their checkpoints."""
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Hear that `cell` has been computed and stored, or has failed.

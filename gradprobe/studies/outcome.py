@@ -3,20 +3,47 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True)
+class Computed:
+    """What computing a cell gave.
+
+    Attributes
+    ----------
+    table
+        The cell's table.
+    seconds
+        How long it took, over all processes that had a part in it; None for the time of the call
+        that gave it.
+
+    Examples
+    --------
+    >>> from gradprobe import frame
+    >>> len(Computed(frame.rows(value=1.0)).table)
+    1
+    """
+
+    table: pd.DataFrame
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of computing a cell: a table as Parquet, or an error.
+    """What came of computing a cell: a table as Parquet, an error, or a checkpoint to go on from.
 
     Attributes
     ----------
     started, finished
         Times in ISO 8601, UTC.
     seconds
-        Duration of the computation.
+        Duration of the computation; of a training that was interrupted, of all its parts.
     parquet
-        The table; None if the cell failed.
+        The table; None if there is none.
     error
         Why it failed; None if it did not.
 
@@ -34,8 +61,13 @@ class Outcome:
 
     @property
     def failed(self) -> bool:
-        """Whether there is no table."""
-        return self.parquet is None
+        """Whether the computation ended in an error."""
+        return self.error is not None
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the computation was asked to stop, and can go on."""
+        return self.parquet is None and self.error is None
 
 
 @dataclass(frozen=True)

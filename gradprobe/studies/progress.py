@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console, Group
@@ -18,11 +19,17 @@ from rich.progress import (
 from gradprobe.studies.monitor import Monitor
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from rich.progress import TaskID
 
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
+    from gradprobe.studies.workplace import Note
 
+SECONDS_BETWEEN_LINES = 30.0
+"""How often, at most, a line is written of a training that goes on."""
+STOPPING = "Stopping: the trainings are writing their checkpoints; once more ends them at once"
 CHECKING = "Starting the workers and building each model once"
 
 
@@ -52,8 +59,25 @@ def time_left(seconds: float | None) -> str:
     return "time left: not known yet" if seconds is None else f"about {in_words(seconds)} left"
 
 
+def in_brief(note: Note) -> str:
+    """Return how far a training is.
+
+    Examples
+    --------
+    >>> from gradprobe.studies.workplace import Note
+    >>> in_brief(Note(300, 1200, 2.5, "validation_accuracy", 0.5))
+    '300/1200 iterations, 2.5 per second, validation_accuracy 0.5, about 6 min 0 s left'
+    """
+    latest = "" if note.value is None else f", {note.metric} {note.value:.4g}"
+    return (
+        f"{note.iteration}/{note.iterations} iterations, {note.rate:.3g} per second{latest}, "
+        f"{time_left(note.seconds_left)}"
+    )
+
+
 def _title(cell: Cell) -> str:
-    return f"{cell.label}, seed {cell.seed}"
+    place = f"{cell.label} on {cell.task}" if cell.task else cell.label
+    return f"{place}, seed {cell.seed}"
 
 
 class Reporter(Monitor):
@@ -73,12 +97,14 @@ class Reporter(Monitor):
 
 
 class PlainReporter(Reporter):
-    """Writes one line for every cell that begins and ends.
+    """Writes one line for every cell that begins and ends, and now and then one for each training.
 
     Parameters
     ----------
     stream
         Where to.
+    clock
+        Returns seconds.
 
     Examples
     --------
@@ -88,8 +114,10 @@ class PlainReporter(Reporter):
     27 cells; 20 are stored already, 7 to compute
     """
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
+        self._clock = clock
+        self._told: dict[str, float] = {}
         self._total = self._done = 0
         self._news: list[str] = []
 
@@ -108,7 +136,19 @@ class PlainReporter(Reporter):
 
     def begun(self, cell: Cell) -> None:
         """Say which cell is being computed."""
+        self._told[cell.hash] = self._clock()
         self._write(f"begun: {_title(cell)}")
+
+    def progressed(self, cell: Cell, note: Note) -> None:
+        """Say how far the training is, if that was not said just now."""
+        now = self._clock()
+        if now - self._told[cell.hash] >= SECONDS_BETWEEN_LINES:
+            self._told[cell.hash] = now
+            self._write(f"training: {_title(cell)}: {in_brief(note)}")
+
+    def stopping(self) -> None:
+        """Say why the end is not yet there."""
+        self._write(STOPPING)
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Say which cell has ended."""
@@ -179,6 +219,15 @@ class LiveReporter(Reporter):
     def begun(self, cell: Cell) -> None:
         """Say which cell is being computed."""
         self._running[cell.hash] = self._cells.add_task(_title(cell), total=None)
+
+    def progressed(self, cell: Cell, note: Note) -> None:
+        """Say how far the training is."""
+        description = f"{_title(cell)}: {in_brief(note)}"
+        self._cells.update(self._running[cell.hash], description=description)
+
+    def stopping(self) -> None:
+        """Say why the end is not yet there."""
+        self._study.update(self._bar, description=STOPPING, left="")
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Say which cell has ended."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gradprobe import checks
+from gradprobe.errors import GradprobeError
 from gradprobe.studies.engine import Engine, rehearse_all
 from gradprobe.studies.forecast import Forecast, sibling_key
 from gradprobe.studies.grid import cells
@@ -14,11 +17,11 @@ from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.provenance import provenance
 from gradprobe.studies.reading import refuse
 from gradprobe.studies.workers import Workers, usable_cores
+from gradprobe.studies.workplace import CHECKPOINT_SUFFIX, FOLDER_NAME, NOTE_SUFFIX
 from gradprobe.studies.writer import Writer, finished_before
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Container, Sequence
 
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.interruption import Interruption
@@ -69,7 +72,10 @@ def run_study(
 ) -> Summary:
     """Compute every cell of `study` that `folder` does not hold yet, and store each at once.
 
-    Before anything is written, every model is built once and every probe is tried on a small model.
+    Before anything is written, every task's data are looked for, every model is built once and
+    every probe is tried on a small model.  A training saves checkpoints into the folder
+    ``checkpoints`` beside the results and goes on from them; they are removed when the cell is
+    stored.
 
     Parameters
     ----------
@@ -82,17 +88,19 @@ def run_study(
     monitor
         Told of every step; nobody if not given.
     compute, rehearse
-        ``"module:function"`` of what computes a cell's table from its specification, and of what
-        checks it before; gradprobe's own if not given.
+        ``"module:function"`` of what computes a cell from its specification and a
+        `gradprobe.studies.workplace.Workplace`, and of what checks it before; gradprobe's own if
+        not given.
 
     Raises
     ------
     StudyFileError
-        A model or a probe cannot be made as the study says.
+        A task's data are not there, or a model or a probe cannot be made as the study says.
     StoreError
         The folder cannot be used.
     InterruptedStudyError
-        Ctrl-C or SIGTERM; the finished cells are stored, and the same call goes on with the others.
+        Ctrl-C or SIGTERM; the finished cells are stored, trainings have a checkpoint, and the same
+        call goes on with them.
 
     Examples
     --------
@@ -124,28 +132,57 @@ def run_study(
     grid = cells(study)
     stored = finished_before(folder, study)
     waiting = [cell for cell in grid if cell.hash not in stored]
+    checkpoints = _Checkpoints(Path(folder) / FOLDER_NAME)
     count = _worker_count(workers, study.grid.threads_per_cell, len(waiting))
     if not waiting:
-        Writer(folder, study).close()  # keeps the study file, whose words may have changed
+        with Writer(folder, study):  # keeps the study file, whose words may have changed
+            checkpoints.remove(stored)
         watcher.planned(len(grid), len(grid))
         return Summary(len(grid), 0, [])
+    _check_data(study, waiting)
     with listening() as interruption, Workers(count, study.grid.threads_per_cell) as pool:
         watcher.checking()
         costs = _rehearsed_costs(study, waiting, rehearse, pool, interruption)
         with Writer(folder, study) as writer:
+            checkpoints.remove(stored)
             watcher.planned(len(grid), len(grid) - len(waiting))
-            recorder = _Recorder(writer, study, count)
-            engine = Engine(pool, compute, recorder.record, watcher, Forecast(costs, count))
+            recorder = _Recorder(writer, checkpoints, study, count)
+            engine = Engine(
+                pool, compute, checkpoints.path, recorder.record, watcher, Forecast(costs, count)
+            )
             engine.run(_longest_first(waiting, costs), interruption)
     failures = recorder.failures
     return Summary(len(grid), len(waiting) - len(failures), failures)
 
 
+class _Checkpoints:
+    """The folder of the trainings' checkpoints; there only while it holds some."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, cell: Cell) -> Path:
+        return self._folder / f"{cell.hash}{CHECKPOINT_SUFFIX}"
+
+    def remove(self, hashes: Container[str]) -> None:
+        """Remove what is left of cells that are stored; other files are nobody's business."""
+        if not self._folder.is_dir():
+            return
+        for path in self._folder.iterdir():
+            if path.suffix in {CHECKPOINT_SUFFIX, NOTE_SUFFIX} and path.stem in hashes:
+                path.unlink()
+        with suppress(OSError):  # it holds other trainings
+            self._folder.rmdir()
+
+
 class _Recorder:
     """Writes each outcome with where it came from, and remembers the failures."""
 
-    def __init__(self, writer: Writer, study: Study, workers: int) -> None:
+    def __init__(
+        self, writer: Writer, checkpoints: _Checkpoints, study: Study, workers: int
+    ) -> None:
         self._writer = writer
+        self._checkpoints = checkpoints
         self._origin = {**provenance(), "workers": workers}
         self._data = {task.label: task.build().provenance for task in study.tasks}
         self.failures: list[tuple[Cell, str]] = []
@@ -154,6 +191,21 @@ class _Recorder:
         self._writer.record(cell, {**self._origin, "task": self._data[cell.task]}, outcome)
         if outcome.error is not None:
             self.failures.append((cell, outcome.error))
+        elif cell.trains:
+            self._checkpoints.remove([cell.hash])
+
+
+def _check_data(study: Study, waiting: Sequence[Cell]) -> None:
+    """Refuse the study if data that it needs are not there."""
+    needed = {cell.task for cell in waiting}
+    mistakes = []
+    for index, choice in enumerate(study.tasks):
+        try:
+            if choice.label in needed:
+                choice.build().check_data()
+        except GradprobeError as error:
+            mistakes.append(f"tasks[{index}] ({choice.label}): {error}")
+    refuse(study.file_name, mistakes)
 
 
 def _worker_count(requested: int | None, threads: int, waiting: int) -> int:

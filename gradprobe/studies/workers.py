@@ -32,7 +32,7 @@ class Workers:
     """Processes that compute, each in a fresh interpreter; a context manager.
 
     They end when the pool is closed, and when this process dies, even by ``kill -9``: they hold the
-    reading end of a pipe whose writing end is here.
+    reading end of a pipe whose writing end is here.  By a second pipe, trainings are asked to stop.
 
     Parameters
     ----------
@@ -77,11 +77,17 @@ class Workers:
         with _interrupt_held_back():
             return self._executor.submit(function, *arguments, **options)
 
+    def ask_to_stop(self) -> None:
+        """Ask all workers to write a checkpoint of the training at work, and to give it up."""
+        self._request.close()
+
     def stop(self) -> None:
         """End all workers at once, whatever they are doing."""
         self._lifeline.close()
         self._executor.shutdown(wait=True, cancel_futures=True)
-        self._reader.close()
+        self._request.close()
+        for reader in self._readers:
+            reader.close()
 
     def restart(self) -> None:
         """Replace all workers by new ones."""
@@ -90,12 +96,14 @@ class Workers:
 
     def _open(self) -> None:
         context = multiprocessing.get_context("spawn")
-        self._reader, self._lifeline = context.Pipe(duplex=False)
+        ended, self._lifeline = context.Pipe(duplex=False)
+        stopped, self._request = context.Pipe(duplex=False)
+        self._readers = (ended, stopped)
         self._executor = ProcessPoolExecutor(
             self.count,
             mp_context=context,
             initializer=worker.start,
-            initargs=(self._threads, self._reader),
+            initargs=(self._threads, *self._readers),
         )
 
 

@@ -55,6 +55,12 @@ class Task(abc.ABC):
             ``"train"``, ``"validation"`` or ``"test"``.
         """
 
+    def check_data(self) -> None:  # noqa: B027 - nothing to check is the usual case
+        """Raise an error that says how to get the data, if those that the task reads are missing.
+
+        A task that draws its examples, or whose data come with a package, has nothing to check.
+        """
+
     @abc.abstractmethod
     def _sequences(
         self, split: str, indices: list[int], generator: Generator

@@ -189,7 +189,7 @@ def test_a_failed_cell_is_named_and_the_others_are_reported(tmp_path: Path) -> N
     result = gradprobe_command("run", "quick.toml", folder=tmp_path)
     assert result.returncode == 3, result.stderr
     assert result.stdout == "results/quick/report.html\n"
-    assert "gradprobe: failed: Exploding, seed 0: " in result.stderr
+    assert "gradprobe: failed: Exploding on digits_rows, seed 0: " in result.stderr
     last = result.stderr.splitlines()[-1]
     assert last == "gradprobe: error: 2 of 6 cells failed; the same command tries them again"
     assert "Traceback" not in result.stderr

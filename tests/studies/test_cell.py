@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -10,15 +11,15 @@ import torch
 
 from gradprobe import frame, models, probes, tasks
 from gradprobe.errors import StudyFileError
-from gradprobe.studies.cell import compute, rehearse
+from gradprobe.studies.cell import compute as compute_in
+from gradprobe.studies.cell import rehearse
 from gradprobe.studies.grid import cells
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.running import run_study
 from gradprobe.studies.store import load
+from gradprobe.studies.workplace import Workplace
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from gradprobe.studies.schema import Study
 
 
@@ -28,6 +29,12 @@ def specifications(study: Study, *changes: tuple[str, str]) -> list[dict[str, An
         assert before in text
         text = text.replace(before, after)
     return [cell.specification for cell in cells(parse_study(text, "changed.toml"))]
+
+
+def compute(specification: dict[str, Any]) -> pd.DataFrame:
+    computed = compute_in(specification, Workplace(Path("never written")))
+    assert computed is not None
+    return computed.table
 
 
 def generator(seed: int) -> torch.Generator:

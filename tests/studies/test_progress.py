@@ -14,6 +14,7 @@ from gradprobe.studies.forecast import Forecast, sibling_key
 from gradprobe.studies.grid import Cell
 from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.progress import LiveReporter, PlainReporter, in_words, reporter
+from gradprobe.studies.workplace import Note
 
 GRU = Cell("GRU [red]", {"model": "gru", "seed": 3})
 LSTM = Cell("LSTM", {"model": "lstm", "seed": 3})
@@ -50,6 +51,26 @@ def test_lines_name_each_cell_and_the_time_left() -> None:
     ]
 
 
+def test_lines_of_a_training_come_at_most_every_half_minute() -> None:
+    stream, now = io.StringIO(), [100.0]
+    trained = Cell("GRU", {"model": "gru", "seed": 3, "training": {}}, task="MNIST")
+    with PlainReporter(stream, clock=lambda: now[0]) as monitor:
+        monitor.planned(1, 0)
+        monitor.begun(trained)
+        for second in range(65):
+            now[0] = 100.0 + second
+            monitor.progressed(trained, Note(10 * second, 5000, 10.0, "validation_accuracy", 0.5))
+        monitor.stopping()
+    assert stream.getvalue().splitlines()[1:] == [
+        "begun: GRU on MNIST, seed 3",
+        "training: GRU on MNIST, seed 3: 300/5000 iterations, 10 per second, validation_accuracy "
+        "0.5, about 7 min 50 s left",
+        "training: GRU on MNIST, seed 3: 600/5000 iterations, 10 per second, validation_accuracy "
+        "0.5, about 7 min 20 s left",
+        "Stopping: the trainings are writing their checkpoints; once more ends them at once",
+    ]
+
+
 def test_an_interruption_loses_no_line() -> None:
     stream = io.StringIO()
     with suppress(KeyboardInterrupt), PlainReporter(stream) as monitor:
@@ -65,6 +86,7 @@ def test_a_terminal_shows_what_is_running_and_the_time_left() -> None:
         monitor.planned(5, 2)
         monitor.begun(GRU)
         monitor.begun(LSTM)
+        monitor.progressed(GRU, Note(250, 1000, 5.0))
         monitor.ended(LSTM, FAILED)
         monitor.remaining(130.0)
         with console.capture() as capture:
@@ -72,7 +94,7 @@ def test_a_terminal_shows_what_is_running_and_the_time_left() -> None:
     shown = capture.get()
     assert "3/5" in shown
     assert "about 2 min 10 s left" in shown
-    assert "GRU [red], seed 3" in shown
+    assert "GRU [red], seed 3: 250/1000 iterations, 5 per second, about 2 min 30 s left" in shown
     assert "LSTM, seed 3" not in shown
 
 
@@ -95,3 +117,14 @@ def test_a_forecast_learns_from_the_cells_that_ended() -> None:
     assert forecast.remaining([LSTM, GRU], [(LSTM, 18.0)]) == pytest.approx((20 + 4 + 2) / 2)
     assert forecast.remaining([], [(LSTM, 5.0), (GRU, 9.0)]) == 15.0
     assert forecast.remaining([], []) == 0.0
+
+
+def test_a_forecast_learns_from_trainings_that_go_on() -> None:
+    forecast = Forecast({sibling_key(GRU): 1.0, sibling_key(LSTM): 4.0}, workers=2)
+    forecast.noted(GRU, Note(900, 1000, 10.0))
+    sibling = Cell("GRU [red]", {"model": "gru", "seed": 4})
+    assert forecast.remaining([], [(GRU, 50.0)]) == 10.0
+    assert forecast.remaining([sibling], [(GRU, 50.0)]) == pytest.approx((10 + 100) / 2)
+    assert forecast.remaining([LSTM], [(GRU, 50.0)]) == pytest.approx((10 + 400) / 2)
+    forecast.ended(GRU, 60.0)
+    assert forecast.remaining([sibling], []) == pytest.approx(60 / 2)

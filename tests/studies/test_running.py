@@ -22,6 +22,7 @@ from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.running import run_study
 from gradprobe.studies.store import load, read_results
+from gradprobe.studies.workplace import Note
 from gradprobe.studies.writer import Writer
 
 if TYPE_CHECKING:
@@ -38,13 +39,14 @@ import os, time
 from pathlib import Path
 from gradprobe import frame
 from gradprobe.errors import ArgumentError
-from gradprobe.studies.outcome import Rehearsal
+from gradprobe.studies.outcome import Computed, Rehearsal
+from gradprobe.studies.workplace import Notes
 
 def note(specification):
     name = f"{{specification['model']['name']}}-{{specification['seed']}}-{{os.getpid()}}"
     (Path(os.environ["FAKE_CELLS_LOG"]) / f"{{name}}-{{time.monotonic_ns()}}").touch()
 
-def compute(specification):
+def compute(specification, workplace):
     note(specification)
     seed = specification["seed"]
     if seed == {REFUSED}:
@@ -55,11 +57,28 @@ def compute(specification):
         os._exit(1)
     if seed == {ENDLESS}:
         time.sleep(600)
-    return frame.rows(step=[0, 1], value=[float(seed), float(os.environ["OMP_NUM_THREADS"])])
+    values = [float(seed), float(os.environ["OMP_NUM_THREADS"])]
+    return Computed(frame.rows(step=[0, 1], value=values))
 
-def slow(specification):
+def slow(specification, workplace):
     time.sleep(0.15)
-    return compute(specification)
+    return compute(specification, workplace)
+
+def train(specification, workplace):
+    # Counts to the number of iterations, and saves the count only when asked to stop.
+    note(specification)
+    notes, saved = Notes(workplace.note), workplace.checkpoint
+    saved.parent.mkdir(exist_ok=True)
+    count = int(saved.read_text()) if saved.exists() else 0
+    total = specification["training"]["iterations"]
+    while count < total:
+        if workplace.stopping():
+            saved.write_text(str(count))
+            return None
+        time.sleep(0.01)
+        count += 1
+        notes.take(count, total, "validation_accuracy", count / total)
+    return Computed(frame.rows(value=float(count)), seconds=1000.0)
 
 def rehearse(specification, with_probes):
     return Rehearsal({{}}, {{"vanilla": 1.0, "lstm": 4.0}}[specification["model"]["name"]])
@@ -81,10 +100,10 @@ from gradprobe.studies.reading import load_study
 from gradprobe.studies.running import run_study
 
 if __name__ == "__main__":
-    study, folder = sys.argv[1:]
+    study, folder, compute = sys.argv[1:]
     try:
         run_study(load_study(study), folder, workers=2,
-                  compute="fake_cells:slow", rehearse="fake_cells:rehearse")
+                  compute=f"fake_cells:{compute}", rehearse="fake_cells:rehearse")
     except InterruptedStudyError as error:
         print(error)
         sys.exit(error.exit_code)
@@ -264,12 +283,12 @@ def test_a_folder_that_is_being_written_is_refused(tmp_path: Path, study: Study,
     assert computed(log) == []
 
 
-def start(tmp_path: Path, study: Study) -> subprocess.Popen[str]:
+def start(tmp_path: Path, study: Study, compute: str = "slow") -> subprocess.Popen[str]:
     """Start a run in a process of its own, in a process group of its own."""
     (tmp_path / "run.py").write_text(SCRIPT)
     (tmp_path / "small.toml").write_text(study.text)
     return subprocess.Popen(
-        [sys.executable, "run.py", "small.toml", "results"],
+        [sys.executable, "run.py", "small.toml", "results", compute],
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -350,6 +369,80 @@ def test_an_interrupted_run_ends_at_once_and_keeps_what_is_finished(
     assert errors == ""
     wait_for(lambda: not alive(log))
     assert len(read_results(tmp_path / "results").missing) >= 2
+
+
+def with_training(study: Study, iterations: int) -> Study:
+    text = study.text.replace("[grid]", f"[training]\niterations = {iterations}\n[grid]")
+    return parse_study(text.replace("seeds = [0, 1]", "seeds = [0]"), "small.toml")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "everybody"),
+    [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, True), (signal.SIGTERM, 143, False)],
+)
+def test_an_interrupted_training_saves_itself_and_goes_on(
+    tmp_path: Path, study: Study, log: Path, number: signal.Signals, code: int, everybody: bool
+) -> None:
+    trained, folder = with_training(study, 3000), tmp_path / "results"
+    process = start(tmp_path, trained, "train")
+    wait_for(lambda: len(computed(log)) == 2)
+    (os.killpg if everybody else os.kill)(process.pid, number)
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (code, f"interrupted by {number.name}\n"), errors
+    wait_for(lambda: not alive(log))
+    saved = {path.stem: int(path.read_text()) for path in folder.glob("checkpoints/*.pt")}
+    assert set(saved) == {cell.hash for cell in cells(trained)}
+    assert max(saved.values()) < 3000
+
+    for path in folder.glob("checkpoints/*.pt"):
+        path.write_text("2990")  # to be done soon
+    summary = run(trained, folder, compute="fake_cells:train")
+    assert summary.computed == 2
+    assert load(folder)["value"].tolist() == [3000.0, 3000.0]
+    assert [record.seconds for record in read_results(folder).cells] == [1000.0, 1000.0]
+    assert not (folder / "checkpoints").exists()
+
+
+def test_kill_9_of_a_run_ends_its_trainings_too(tmp_path: Path, study: Study, log: Path) -> None:
+    process = start(tmp_path, with_training(study, 100_000), "train")
+    wait_for(lambda: len(computed(log)) == 2)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not alive(log))
+
+
+def test_the_monitor_hears_how_far_a_training_is(tmp_path: Path, study: Study, log: Path) -> None:
+    class Listener(Monitor):
+        def __init__(self) -> None:
+            self.notes: list[Note] = []
+
+        def progressed(self, cell: Cell, note: Note) -> None:
+            assert cell.trains
+            self.notes.append(note)
+
+    listener, short = Listener(), with_training(study, 300)
+    run(short, tmp_path / "results", compute="fake_cells:train", monitor=listener)
+    assert listener.notes
+    for note in listener.notes:
+        assert 0 < note.iteration < note.iterations == 300
+        assert note.value == note.iteration / 300
+        assert 0 < note.rate < 101  # a hundredth of a second each, and more
+
+
+def test_checkpoints_of_stored_cells_are_removed_and_other_files_are_not(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    trained, folder = with_training(study, 1), tmp_path / "results"
+    run(trained, folder, compute="fake_cells:train")
+    first, second = cells(trained)
+    (folder / "checkpoints").mkdir()
+    left = [folder / "checkpoints" / name for name in (f"{first.hash}.pt", f"{second.hash}.json")]
+    others = [folder / "checkpoints" / name for name in ("0a1b.pt", f"{first.hash}.txt")]
+    for path in left + others:
+        path.touch()
+    run(trained, folder, compute="fake_cells:train")
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)
 
 
 def test_cells_know_their_task_and_hash(study: Study) -> None:

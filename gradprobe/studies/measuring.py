@@ -1,0 +1,107 @@
+"""What a cell's specification says, made: its task, its model, its streams, its probes' table."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from gradprobe import models, probes, tasks
+from gradprobe.seeds import stream_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from gradprobe.models import RecurrentModel
+    from gradprobe.tasks.base import Task
+
+
+def generator_of(specification: dict[str, Any], stream: str) -> torch.Generator:
+    """Return the generator of one of the cell's streams.
+
+    Parameters
+    ----------
+    specification
+        As `gradprobe.studies.grid.cells` makes it.
+    stream
+        As for `gradprobe.seeds.stream_seed`.
+
+    Examples
+    --------
+    >>> generator_of({"seed": 0}, "model").initial_seed() == stream_seed(0, "model")
+    True
+    """
+    return torch.Generator().manual_seed(stream_seed(specification["seed"], stream))
+
+
+def task_of(specification: dict[str, Any]) -> Task:
+    """Return the cell's task.
+
+    Parameters
+    ----------
+    specification
+        As `gradprobe.studies.grid.cells` makes it.
+
+    Examples
+    --------
+    >>> task_of({"task": {"name": "noise_padded_digits", "options": {"length": 50}}}).length
+    50
+    """
+    choice = specification["task"]
+    return tasks.build(choice["name"], **choice["options"])
+
+
+def model_of(specification: dict[str, Any], dtype: torch.dtype) -> RecurrentModel:
+    """Return the cell's model at initialisation, the same numbers in every dtype but for rounding.
+
+    Parameters
+    ----------
+    specification
+        As `gradprobe.studies.grid.cells` makes it.
+    dtype
+        Of its parameters.
+
+    Examples
+    --------
+    >>> choice = {"name": "gru", "hidden_size": 4, "num_layers": 1, "options": {}}
+    >>> task = {"name": "digits_rows", "options": {}}
+    >>> model_of({"model": choice, "task": task, "seed": 0}, torch.float64).state_size
+    4
+    """
+    choice = specification["model"]
+    return models.build(
+        choice["name"],
+        input_size=task_of(specification).input_size,
+        hidden_size=choice["hidden_size"],
+        num_layers=choice["num_layers"],
+        generator=generator_of(specification, "model"),
+        dtype=dtype,
+        **choice["options"],
+    )
+
+
+def measure(specification: dict[str, Any], model: RecurrentModel) -> pd.DataFrame:
+    """Return what the cell's probes say of `model`: of its own one, at whatever iteration.
+
+    The inputs and what the probes draw are the same at every call.
+
+    Parameters
+    ----------
+    specification
+        As `gradprobe.studies.grid.cells` makes it.
+    model
+        Left as it is: a copy in the dtype of the probes is measured if its own is another.
+    """
+    dtype = getattr(torch, specification["dtype"])
+    inputs, _ = task_of(specification).draw(
+        specification["sequences"], generator_of(specification, "inputs"), specification["split"]
+    )
+    return probes.probe(
+        model if model.dtype == dtype else copy.deepcopy(model).to(dtype),
+        inputs.to(dtype),
+        probes=specification["probes"],
+        lengths=specification["lengths"],
+        dtype=dtype,
+        generator=generator_of(specification, "probes"),
+    )
