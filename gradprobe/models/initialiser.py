@@ -105,6 +105,23 @@ class Initialiser:
         matrix: Tensor = q * r.diagonal().sign()
         return matrix.to(dtype=self.dtype, device=self.device)
 
+    def unitary(self, size: int) -> nn.Parameter:
+        """Return the real and imaginary part of a unitary matrix, shape (2, n, n).
+
+        It is uniform over the unitary group (Haar measure): the QR factorisation of a complex
+        Gaussian matrix, with the phases of diag(R) moved into Q (source as above).
+
+        Examples
+        --------
+        >>> import torch
+        >>> initialise = Initialiser(torch.Generator().manual_seed(0), dtype=torch.float64)
+        >>> matrix = torch.complex(*initialise.unitary(3).detach())
+        >>> torch.allclose(matrix.mH @ matrix, torch.eye(3, dtype=matrix.dtype))
+        True
+        """
+        q, r = torch.linalg.qr(torch.complex(*self._draw(2, size, size)))
+        return self._parameter(torch.view_as_real(q * r.diagonal().sgn()).movedim(-1, 0))
+
     def constant(self, *shape: int, value: float = 0.0) -> nn.Parameter:
         """Return a parameter whose entries all equal `value`."""
         return self._parameter(torch.full(shape, value, dtype=torch.float64))

@@ -19,6 +19,7 @@ MODELS: dict[str, str] = {
     "lipschitz": "gradprobe.models.lipschitz:Lipschitz",
     "minimal_rnn": "gradprobe.models.minimal_rnn:MinimalRnn",
     "soft_orthogonal": "gradprobe.models.soft_orthogonal:SoftOrthogonal",
+    "kru": "gradprobe.models.kru:Kru",
     "exprnn": "gradprobe.models.skew_orthogonal:ExpRnn",
     "scornn": "gradprobe.models.skew_orthogonal:ScoRnn",
 }

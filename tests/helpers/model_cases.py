@@ -43,6 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "minimal-rnn": {"name": "minimal_rnn"},
     "soft-orthogonal": {"name": "soft_orthogonal", "margin": 0.5},
+    "kru": {"name": "kru"},
     "exprnn": {"name": "exprnn", "initialisation": "henaff"},
     "scornn": {"name": "scornn", "negative_share": 0.5},
     "urnn": {"name": "urnn"},

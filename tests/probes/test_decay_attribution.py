@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import mpmath
@@ -24,6 +25,10 @@ PARTS = ["log_growth_reference", "log_growth_activation", "log_growth_carry"]
 
 ORTHOGONAL_STEPS = {"orthogonal-modrelu", "exprnn", "scornn"}
 """The models in which modReLU lets every unit pass, so that any vector is a v₁."""
+
+JUMPS = [(case, "zero") for case in ("urnn", "full-capacity-urnn", "urnn-stacked", "kru")]
+JUMPS.append(("kru", "rest"))
+"""The references at which modReLU, (|z| + b) z/|z| with b > 0, has no derivative: where z = 0."""
 
 
 def measured(
@@ -69,7 +74,7 @@ def multiplying(slopes: list[list[float]], matrix: Tensor | None = None) -> Traj
 
 @pytest.mark.parametrize(
     ("case", "reference"),
-    [(case, "rest") for case in CASES] + [(case, "zero") for case in CASES if "urnn" not in case],
+    [pair for pair in itertools.product(CASES, ["rest", "zero"]) if pair not in JUMPS],
 )
 def test_the_steps_and_their_parts_add_up_to_the_largest_singular_value(
     case: str, reference: str
@@ -98,13 +103,12 @@ def test_the_steps_and_their_parts_add_up_to_the_largest_singular_value(
         assert table["error"].max() < 1e-10
 
 
-@pytest.mark.parametrize("case", ["urnn", "full-capacity-urnn"])
-def test_where_modrelu_jumps_there_is_no_reference(case: str) -> None:
-    """(|z| + b) z/|z| with b > 0 has no derivative at z = 0."""
+@pytest.mark.parametrize(("case", "reference"), JUMPS)
+def test_where_modrelu_jumps_there_is_no_reference(case: str, reference: str) -> None:
     model = build(case)
     trajectory = models.trace(model, draw_inputs(length=5), draw_state(model))
-    with pytest.raises(NonFiniteError, match="layer 0 at reference 'zero' must be finite"):
-        measured(trajectory, reference="zero")
+    with pytest.raises(NonFiniteError, match=f"layer 0 at reference '{reference}' must be finite"):
+        measured(trajectory, reference=reference)
 
 
 def test_a_linear_network_has_nothing_but_its_matrix() -> None:
