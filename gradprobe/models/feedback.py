@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from gradprobe import checks
+from gradprobe.models.explicit.euler import EulerRule
 from gradprobe.models.vanilla import Vanilla
 
 if TYPE_CHECKING:
@@ -74,3 +75,7 @@ class Feedback(Vanilla):
     ) -> Tensor:
         """Return h + ε tanh(W h + V x + b)."""
         return state + self.step_size * super().pointwise(state, recurrent, drive, unit_parameters)
+
+    def pointwise_rule(self) -> EulerRule:
+        """Return `pointwise` with its derivative."""
+        return EulerRule(self.step_size)

@@ -6,12 +6,60 @@ from typing import TYPE_CHECKING, ClassVar
 
 import torch
 
+from gradprobe.models.explicit.rule import (
+    PointwiseRule,
+    sigmoid_backward,
+    tanh_,
+    tanh_backward,
+)
 from gradprobe.models.unconstrained import UnconstrainedCell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
+
+
+class GruRule(PointwiseRule):
+    """φ of a GRU; r, z, n and W_n h + b′_n are saved.
+
+    Examples
+    --------
+    >>> GruRule().saved_planes
+    4
+    """
+
+    saved_planes: ClassVar[int] = 4
+    joined: ClassVar[bool] = False
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write the gates and the candidate, then h."""
+        reset, update, candidate, inner = step.saved
+        reset.add_(recurrent[0]).sigmoid_()
+        update.add_(recurrent[1]).sigmoid_()
+        torch.add(recurrent[2], step.unit.sum(0), out=inner)
+        tanh_(candidate.addcmul_(reset, inner))
+        torch.lerp(candidate, step.old[0], update, out=step.new[0])
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the gradients of r, z and n; what goes on to h directly is total ∘ z."""
+        reset, update, candidate, inner = step.saved
+        to_reset, to_update, to_candidate = to_drive
+        torch.sub(step.old[0], candidate, out=to_update).mul_(total[0])
+        sigmoid_backward(to_update, update, grad_input=to_update)
+        torch.addcmul(total[0], total[0], update, value=-1, out=to_candidate)
+        tanh_backward(to_candidate, candidate, grad_input=to_candidate)
+        torch.mul(to_candidate, inner, out=to_reset)
+        sigmoid_backward(to_reset, reset, grad_input=to_reset)
+        to_recurrent[0].copy_(to_reset)
+        to_recurrent[1].copy_(to_update)
+        torch.mul(to_candidate, reset, out=to_recurrent[2])
+        if len(to_unit):
+            to_unit[0] += to_recurrent[2].sum(0)
+        total[0].mul_(update)
 
 
 class Gru(UnconstrainedCell):
@@ -84,6 +132,10 @@ class Gru(UnconstrainedCell):
         inner = recurrent[..., 2:, :] + unit_parameters.sum(-2, keepdim=True)
         candidate = torch.tanh(drive[..., 2:, :] + reset * inner)
         return candidate + update * (state - candidate)
+
+    def pointwise_rule(self) -> GruRule:
+        """Return `pointwise` with its derivative."""
+        return GruRule()
 
     def gates(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor

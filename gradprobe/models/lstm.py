@@ -8,12 +8,63 @@ import torch
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
+from gradprobe.models.explicit.rule import (
+    PointwiseRule,
+    sigmoid_backward,
+    tanh_,
+    tanh_backward,
+)
 from gradprobe.models.unconstrained import UnconstrainedCell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
+
+
+class LstmRule(PointwiseRule):
+    """φ of an LSTM; i, f, g and o are saved, tanh(c) is computed again on the way back.
+
+    Examples
+    --------
+    >>> LstmRule().saved_planes
+    4
+    """
+
+    saved_planes: ClassVar[int] = 4
+    keeps_hidden: ClassVar[bool] = False
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write the gates, then c and h."""
+        (_, old_memory), (hidden, memory), (input_gate, forget_gate, candidate, output_gate), _ = (
+            step
+        )
+        for gate in (input_gate, forget_gate, output_gate):
+            gate.sigmoid_()
+        torch.mul(forget_gate, old_memory, out=memory)
+        memory.addcmul_(input_gate, tanh_(candidate))
+        tanh_(memory, out=hidden).mul_(output_gate)
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the gradients of the four gates, and of c to the total."""
+        (_, old_memory), (_, memory), (input_gate, forget_gate, candidate, output_gate), _ = step
+        to_input, to_forget, to_candidate, to_output = to_drive
+        to_hidden, to_memory = total
+        activated = tanh_(memory, out=to_input)
+        torch.mul(to_hidden, activated, out=to_output)
+        sigmoid_backward(to_output, output_gate, grad_input=to_output)
+        torch.mul(to_hidden, output_gate, out=to_candidate)
+        to_memory.add_(tanh_backward(to_candidate, activated, grad_input=to_candidate))
+        torch.mul(to_memory, candidate, out=to_input)
+        sigmoid_backward(to_input, input_gate, grad_input=to_input)
+        torch.mul(to_memory, old_memory, out=to_forget)
+        sigmoid_backward(to_forget, forget_gate, grad_input=to_forget)
+        torch.mul(to_memory, input_gate, out=to_candidate)
+        tanh_backward(to_candidate, candidate, grad_input=to_candidate)
+        to_memory.mul_(forget_gate)
 
 
 class Lstm(UnconstrainedCell):
@@ -91,6 +142,10 @@ class Lstm(UnconstrainedCell):
         candidate = torch.tanh(gates.select(-2, 2))
         memory = torch.addcmul(forget_gate * state.select(-2, 1), input_gate, candidate)
         return torch.stack((output_gate * torch.tanh(memory), memory), dim=-2)
+
+    def pointwise_rule(self) -> LstmRule:
+        """Return `pointwise` with its derivative."""
+        return LstmRule()
 
     def gates(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor

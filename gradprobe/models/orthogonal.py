@@ -10,13 +10,16 @@ from torch.nn.utils import parametrizations
 
 from gradprobe import checks
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.activations import ModReluRule, TanhRule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import PointwiseRule
     from gradprobe.models.initialiser import Initialiser
 
-NONLINEARITIES = ("tanh", "modrelu")
+RULES = {"tanh": TanhRule, "modrelu": ModReluRule}
+NONLINEARITIES = tuple(RULES)
 
 
 class OrthogonalCell(Cell):
@@ -64,6 +67,10 @@ class OrthogonalCell(Cell):
         if self.nonlinearity == "tanh":
             return torch.tanh(argument)
         return argument.sign() * torch.relu(argument.abs() + unit_parameters)
+
+    def pointwise_rule(self) -> PointwiseRule:
+        """Return `pointwise` with its derivative."""
+        return RULES[self.nonlinearity]()
 
     def constraint_error(self) -> float:
         """Return the largest entry of |WᵀW − I|."""

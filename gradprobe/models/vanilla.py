@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from gradprobe import checks
+from gradprobe.models.explicit.activations import ReluRule, TanhRule
 from gradprobe.models.unconstrained import UnconstrainedCell
 
 if TYPE_CHECKING:
@@ -14,9 +15,11 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import PointwiseRule
     from gradprobe.models.initialiser import Initialiser
 
 NONLINEARITIES = {"tanh": torch.tanh, "relu": torch.relu}
+RULES = {"tanh": TanhRule, "relu": ReluRule}
 
 
 class Vanilla(UnconstrainedCell):
@@ -81,3 +84,7 @@ class Vanilla(UnconstrainedCell):
     ) -> Tensor:
         """Return tanh(W h + V x + b)."""
         return NONLINEARITIES[self.nonlinearity](recurrent + drive)
+
+    def pointwise_rule(self) -> PointwiseRule:
+        """Return `pointwise` with its derivative."""
+        return RULES[self.nonlinearity]()
