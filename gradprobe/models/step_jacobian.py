@@ -201,24 +201,11 @@ class LayerJacobian(NamedTuple):
         return torch.stack([part for part in received if part is not None]).sum(0)
 
     def minus_identity(self) -> Tensor:
-        """Return J − I, shape (B, S, S), free of cancellation.
-
-        With I_s the identity as far as it fits the shape of stage s, which appends components or
-        takes some off, J_2 J_1 − I_2 I_1 = J_2 (J_1 − I_1) + (J_2 − I_2) I_1.
-        """
-        identity = carried = self.identity()
-        first, *others = self.stages
-        result = first.minus_identity().apply(carried)
-        for before, stage in zip(self.stages, others, strict=False):
-            carried = _fitted(carried, before.by_state)
-            result = stage.apply(result) + stage.minus_identity().apply(carried)
-        return result + (_fitted(carried, self.stages[-1].by_state) - identity)
-
-
-def _fitted(columns: Tensor, by_state: UnitMap) -> Tensor:
-    """Return the columns with as many rows as a stage returns: cut off, or zeros appended."""
-    _, components, _, units, _ = by_state.blocks.shape
-    return functional.pad(columns, (0, 0, 0, components * units - columns.shape[-2]))
+        """Return J − I, shape (B, S, S); of one stage free of cancellation."""
+        identity = self.identity()
+        if len(self.stages) == 1:
+            return self.stages[0].minus_identity().apply(identity)
+        return self.apply(identity) - identity
 
 
 @dataclass(frozen=True)
@@ -279,7 +266,8 @@ class StepJacobian:
     def minus_identity(self) -> Tensor:
         """Return the matrix J − I, shape (B, S, S), free of cancellation on the diagonal blocks.
 
-        Only the diagonal blocks hold a part of I; the others are those of J.
+        Only these hold a part of I; the others are those of J.  A layer of several stages cannot
+        be had so: I is taken off the product of theirs.
         """
         matrix = self.dense()
         start = 0

@@ -73,10 +73,10 @@ class UnitMap(NamedTuple):
         return result
 
     def minus_identity(self) -> UnitMap:
-        """Return the map less the identity, or what of it fits if I and J differ."""
-        outputs, arguments = self.blocks.shape[1:3]
-        identity = torch.eye(outputs, arguments).to(self.blocks)[:, :, None, None]
-        return UnitMap(self.blocks - identity, range(outputs), range(arguments))
+        """Return the map less the identity; I and J are equal."""
+        components = self.blocks.shape[1]
+        identity = torch.eye(components).to(self.blocks)[:, :, None, None]
+        return UnitMap(self.blocks - identity, range(components), range(components))
 
     def _by_component(self, rows: Tensor) -> Tensor:
         """Return a view (..., components, N, k) of rows (..., components·N, k)."""
