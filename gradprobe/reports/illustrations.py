@@ -82,7 +82,7 @@ def gradient_charts(table: pd.DataFrame, matrix: str) -> list[Chart]:
     windows = [None] if (window := close_up(table, matrix)) is None else [None, window]
     for number, shown in enumerate(windows):
         charts.append(
-            _chart(
+            chart(
                 f"gradient-{matrix.replace('_', '-')}-{number}",
                 f"Log gradient norm {title}{', enlarged' if shown else ''}",
                 text,
@@ -100,7 +100,7 @@ def real_part_charts(table: pd.DataFrame) -> list[Chart]:
         return []
     order = bands(rows, "length").sort_values("median", ascending=False)["series"]
     return [
-        _chart(
+        chart(
             "real-parts",
             "Largest real part of the eigenvalues of F_t over t",
             alternatives.real_parts(table, "vector_field"),
@@ -148,9 +148,22 @@ def eigenvalue_panels(table: pd.DataFrame, matrix: str) -> list[Panel]:
     return panels
 
 
-def _chart(
+def chart(
     identifier: str, title: str, text: str, keys: list[Key], draw: Callable[..., Figure]
 ) -> Chart:
+    """Draw a figure in its two sizes.
+
+    Parameters
+    ----------
+    identifier
+        Unique in the page.
+    title, text
+        What a screen reader says.
+    keys
+        The legend.
+    draw
+        Takes ``width``, ``height`` and ``room``, or none of them.
+    """
     return Chart(
         inline_svg(draw(), identifier, title, text),
         inline_svg(draw(**_PHONE), f"{identifier}-narrow", title, text),

@@ -116,6 +116,17 @@ def seconds(value: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
+def thousands(count: float) -> str:
+    """Write a count with a comma after the thousands.
+
+    Examples
+    --------
+    >>> thousands(50000), thousands(749.6)
+    ('50,000', '750')
+    """
+    return f"{count:,.0f}" if math.isfinite(count) else _not_finite(count)
+
+
 def plural(count: int, noun: str) -> str:
     """Write a count and its noun.
 

@@ -15,14 +15,20 @@ from gradprobe import _version
 from gradprobe.errors import StoreError
 from gradprobe.reports import illustrations, numbers, provenance
 from gradprobe.reports.findings import find
+from gradprobe.reports.other_sections import other_sections
 from gradprobe.reports.series import with_series
 from gradprobe.reports.summary import real_part_summary, summarise
+from gradprobe.reports.trainings import APART
 from gradprobe.reports.unresolved import unresolved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradprobe.reports.contract import Cell, Results
+
+
+GRADIENT_PROBES = ("gradient_norm", "singular_values", "eigenvalue_real_parts")
+"""Probes that the sections on gradients show."""
 
 
 def write_report(results_folder: str | Path, output_path: str | Path) -> Path:
@@ -89,7 +95,9 @@ def build_report(results: Results, command: str = "gradprobe report RESULTS") ->
     if results.table.empty:
         raise StoreError(_nothing(results))
     order = list(dict.fromkeys(cell.label for cell in results.cells))
-    table = with_series(results.table, order)
+    others = other_sections(results.table, finished, order)
+    measured = results.table[~results.table["probe"].isin(APART)]
+    table = with_series(measured, order) if len(measured) else None
     environment = _environment()
     return environment.get_template("report.html.j2").render(
         study=results.study,
@@ -98,8 +106,10 @@ def build_report(results: Results, command: str = "gradprobe report RESULTS") ->
         css=_template("report.css"),
         facts=provenance.facts(finished),
         gaps=provenance.gaps(results),
-        **_numbers(table, finished),
-        **_figures(table),
+        gradients=table is not None and (_says_much(measured) or not any(others.values())),
+        unresolved=None if table is None else unresolved(table),
+        **({} if table is None else {**_numbers(table, finished), **_figures(table)}),
+        **others,
     )
 
 
@@ -112,7 +122,6 @@ def _numbers(table: pd.DataFrame, cells: Sequence[Cell]) -> dict[str, Any]:
         "real_parts": real_part_summary(table).reset_index().to_dict("records"),
         "keys": {name: illustrations.series_key(table, name) for name in summary.index},
         "seconds": _seconds(table, cells),
-        "unresolved": unresolved(table),
     }
 
 
@@ -127,6 +136,11 @@ def _figures(table: pd.DataFrame) -> dict[str, Any]:
         "step_panels": illustrations.eigenvalue_panels(table, "step"),
         "real_part_charts": illustrations.real_part_charts(table),
     }
+
+
+def _says_much(measured: pd.DataFrame) -> bool:
+    """Return whether the sections on gradients have anything to show."""
+    return bool(measured["probe"].isin(GRADIENT_PROBES).any())
 
 
 def _seconds(table: pd.DataFrame, cells: Sequence[Cell]) -> dict[str, float]:

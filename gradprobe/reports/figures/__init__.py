@@ -7,19 +7,41 @@ from typing import TYPE_CHECKING
 from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gradprobe.reports.figures.distance import distance_from_origin as distance_from_origin
     from gradprobe.reports.figures.eigenvalues import eigenvalue_plane as eigenvalue_plane
     from gradprobe.reports.figures.gradient import gradient_norm as gradient_norm
+    from gradprobe.reports.figures.learning import learning_curve as learning_curve
+    from gradprobe.reports.figures.moduli import eigenvalue_moduli as eigenvalue_moduli
+    from gradprobe.reports.figures.portrait import phase_portraits as phase_portraits
     from gradprobe.reports.figures.real_parts import largest_real_part as largest_real_part
     from gradprobe.reports.figures.spectrum import singular_spectrum as singular_spectrum
+    from gradprobe.reports.figures.survival import (
+        accuracy_against_gradient as accuracy_against_gradient,
+    )
 
-__all__ = ["eigenvalue_plane", "gradient_norm", "largest_real_part", "singular_spectrum"]
+__all__ = [
+    "accuracy_against_gradient",
+    "distance_from_origin",
+    "eigenvalue_moduli",
+    "eigenvalue_plane",
+    "gradient_norm",
+    "largest_real_part",
+    "learning_curve",
+    "phase_portraits",
+    "singular_spectrum",
+]
 
 __getattr__ = lazy_names(
     __name__,
     {
+        "accuracy_against_gradient": "gradprobe.reports.figures.survival",
+        "distance_from_origin": "gradprobe.reports.figures.distance",
+        "eigenvalue_moduli": "gradprobe.reports.figures.moduli",
         "eigenvalue_plane": "gradprobe.reports.figures.eigenvalues",
         "gradient_norm": "gradprobe.reports.figures.gradient",
         "largest_real_part": "gradprobe.reports.figures.real_parts",
+        "learning_curve": "gradprobe.reports.figures.learning",
+        "phase_portraits": "gradprobe.reports.figures.portrait",
         "singular_spectrum": "gradprobe.reports.figures.spectrum",
     },
 )
