@@ -93,3 +93,13 @@ class MonitorError(GradprobeError):
     >>> issubclass(MonitorError, GradprobeError)
     True
     """
+
+
+class CheckpointError(GradprobeError):
+    """A checkpoint cannot be gone on from; the message says why, and which file to remove.
+
+    Examples
+    --------
+    >>> str(CheckpointError("the checkpoint is damaged"))
+    'the checkpoint is damaged'
+    """

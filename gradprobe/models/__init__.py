@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradprobe.models.dynamics import LinearStep as LinearStep
     from gradprobe.models.initialiser import Initialiser as Initialiser
     from gradprobe.models.opaque.opaque_model import OpaqueModel as OpaqueModel
+    from gradprobe.models.readout import Readout as Readout
     from gradprobe.models.recurrent_model import RecurrentModel as RecurrentModel
     from gradprobe.models.registry import MODELS as MODELS
     from gradprobe.models.trajectory import Trajectory as Trajectory
@@ -34,6 +35,7 @@ __all__ = [
     "Initialiser",
     "LinearStep",
     "OpaqueModel",
+    "Readout",
     "RecurrentModel",
     "Trajectory",
     "adapt",
@@ -50,6 +52,7 @@ __getattr__ = lazy_names(
         "Initialiser": "gradprobe.models.initialiser",
         "LinearStep": "gradprobe.models.dynamics",
         "OpaqueModel": "gradprobe.models.opaque.opaque_model",
+        "Readout": "gradprobe.models.readout",
         "RecurrentModel": "gradprobe.models.recurrent_model",
         "Trajectory": "gradprobe.models.trajectory",
         "adapt": "gradprobe.models.adapters",

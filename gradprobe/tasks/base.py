@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import abc
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
@@ -11,18 +11,22 @@ from gradprobe.errors import ArgumentError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import torch
     from torch import Generator, Tensor
+
+TargetKind = Literal["class", "number"]
 
 SPLITS = ("train", "validation", "test")
 """The parts that every task divides its examples into."""
 
 
 class Task(abc.ABC):
-    """Sequences with a class each, divided into train, validation and test examples.
+    """Sequences with a target each, divided into train, validation and test examples.
 
     A task states `name`, `input_size` (D), `length` (T), `number_of_classes`, `provenance` (one
-    sentence on where the data come from), `size` and `_sequences`.  The base validates what it is
-    asked for and converts to tensors.  Building a task loads no data and does not import torch.
+    sentence on where the data come from), `size` and `_sequences`; one whose targets are numbers,
+    or that reads more than the last hidden state, says so.  The base validates what it is asked for
+    and converts dtypes.  Building a task loads no data and does not import torch.
 
     Examples
     --------
@@ -36,9 +40,30 @@ class Task(abc.ABC):
     """
 
     name: ClassVar[str]
+    target_kind: ClassVar[TargetKind] = "class"
     number_of_classes: ClassVar[int]
     input_size: int
     length: int
+
+    @property
+    def output_size(self) -> int:
+        """How many numbers a readout gives for each hidden state: one for each class, or 1."""
+        return self.number_of_classes if self.target_kind == "class" else 1
+
+    @property
+    def readout_steps(self) -> int:
+        """k: how many of the last hidden states are read; targets are (B,) for 1, else (k, B)."""
+        return 1
+
+    @property
+    def metric(self) -> str:
+        """What counts: ``accuracy``, a fraction of 1, or ``mean_squared_error``."""
+        return "accuracy" if self.target_kind == "class" else "mean_squared_error"
+
+    @property
+    def baseline_loss(self) -> float | None:
+        """The loss of the best predictor without memory; None where none is known."""
+        return None
 
     @property
     @abc.abstractmethod
@@ -65,10 +90,14 @@ class Task(abc.ABC):
     def _sequences(
         self, split: str, indices: list[int], generator: Generator
     ) -> tuple[Tensor, Tensor]:
-        """Return inputs (T, B, D) float64 and targets (B,) int64 of checked `indices`."""
+        """Return inputs (T, B, D), of any floating-point dtype, and targets, of `indices`."""
 
     def batch(
-        self, split: str, indices: Sequence[int], generator: Generator
+        self,
+        split: str,
+        indices: Sequence[int],
+        generator: Generator,
+        dtype: torch.dtype | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Return the examples of `split` at `indices`.
 
@@ -81,13 +110,16 @@ class Task(abc.ABC):
         generator
             Source of what a task draws anew for every example, such as noise; a task that draws
             nothing leaves it as it is.
+        dtype
+            Floating-point dtype of the inputs; float64 if not given.
 
         Returns
         -------
         inputs
-            (T, B, D), float64, time first.
+            (T, B, D), time first.
         targets
-            (B,), int64, each in 0 … ``number_of_classes - 1``.
+            (B,), or (k, B) if k > 1 states are read: int64, each in 0 … ``number_of_classes - 1``,
+            or float64 if `target_kind` is ``"number"``.
 
         Raises
         ------
@@ -102,7 +134,10 @@ class Task(abc.ABC):
                 f"indices into split {split!r} of task {self.name!r} must lie between 0 and {last}"
                 f", got {outside[0] if outside else 'none'}"
             )
-        return self._sequences(split, positions, generator)
+        import torch  # noqa: PLC0415 - a task is described without torch, drawn with it
+
+        inputs, targets = self._sequences(split, positions, generator)
+        return inputs.to(torch.float64 if dtype is None else dtype), targets
 
     def draw(self, count: int, generator: Generator, split: str = "train") -> tuple[Tensor, Tensor]:
         """Return `count` different examples of `split`, drawn at random, as `batch` does.

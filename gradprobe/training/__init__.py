@@ -1,4 +1,4 @@
-"""Measuring while a network is trained: a monitor for anybody's loop, and thin layers on it.
+"""Training on a task, and measuring meanwhile: our own loop, and a monitor for anybody's.
 
 Importing this package imports neither tensorboard nor lightning.
 
@@ -19,9 +19,24 @@ if TYPE_CHECKING:
     from gradprobe.training.lightning import MonitorCallback as MonitorCallback
     from gradprobe.training.monitor import Monitor as Monitor
     from gradprobe.training.overhead import Overhead as Overhead
+    from gradprobe.training.protocol import TrainingProtocol as TrainingProtocol
+    from gradprobe.training.result import Progress as Progress
+    from gradprobe.training.result import TrainingInterruptedError as TrainingInterruptedError
+    from gradprobe.training.result import TrainingResult as TrainingResult
     from gradprobe.training.tensorboard import TensorBoardWriter as TensorBoardWriter
+    from gradprobe.training.training import train as train
 
-__all__ = ["Monitor", "MonitorCallback", "Overhead", "TensorBoardWriter"]
+__all__ = [
+    "Monitor",
+    "MonitorCallback",
+    "Overhead",
+    "Progress",
+    "TensorBoardWriter",
+    "TrainingInterruptedError",
+    "TrainingProtocol",
+    "TrainingResult",
+    "train",
+]
 
 __getattr__ = lazy_names(
     __name__,
@@ -29,7 +44,12 @@ __getattr__ = lazy_names(
         "Monitor": "gradprobe.training.monitor",
         "MonitorCallback": "gradprobe.training.lightning",
         "Overhead": "gradprobe.training.overhead",
+        "Progress": "gradprobe.training.result",
         "TensorBoardWriter": "gradprobe.training.tensorboard",
+        "TrainingInterruptedError": "gradprobe.training.result",
+        "TrainingProtocol": "gradprobe.training.protocol",
+        "TrainingResult": "gradprobe.training.result",
+        "train": "gradprobe.training.training",
     },
 )
 
