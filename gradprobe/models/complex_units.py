@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.rule import PointwiseRule
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
 
 
@@ -68,10 +70,59 @@ def modrelu(units: Tensor, bias: Tensor) -> Tensor:
     one = torch.ones_like(real)
     # The modulus has no derivative at zero: what stands there instead must not lead to it.
     modulus = torch.hypot(torch.where(at_zero, one, real), imaginary)
-    limit = torch.where(bias < 0, 0.0, torch.where(bias > 0, torch.inf, 1.0)).to(real.dtype)
-    factor = torch.where(at_zero, limit, torch.relu(modulus + bias) / modulus)
+    factor = torch.where(at_zero, factor_at_zero(bias), torch.relu(modulus + bias) / modulus)
     jumps = (at_zero & (bias > 0)).unsqueeze(-2)
     return torch.where(jumps, torch.zeros_like(units), units * factor.unsqueeze(-2))
+
+
+def factor_at_zero(bias: Tensor) -> Tensor:
+    """Return the limit of (|z| + b)₊/|z| for z → 0: 0, 1 or infinite by the sign of b.
+
+    Examples
+    --------
+    >>> factor_at_zero(torch.tensor([-0.5, 0.0, 0.5])).tolist()
+    [0.0, 1.0, inf]
+    """
+    zero, one = torch.zeros_like(bias), torch.ones_like(bias)
+    return torch.where(bias < 0, zero, torch.where(bias > 0, torch.inf, one))
+
+
+class ModReluOfComplexRule(PointwiseRule):
+    """φ = modReLU(R h + u; b) of complex units; the modulus |z| and z/|z| are saved.
+
+    Examples
+    --------
+    >>> ModReluOfComplexRule().saved_planes
+    3
+    """
+
+    saved_planes: ClassVar[int] = 3
+    keeps_hidden: ClassVar[bool] = False
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write |z|, z/|z|, which is 0 for z = 0, and (|z| + b)₊ z/|z|."""
+        _, new, (real, imaginary, modulus), unit = step
+        torch.hypot(real, imaginary, out=modulus)
+        divisor = modulus + (modulus == 0)
+        grown = (modulus + unit[0]).relu_()
+        for part, result in zip((real, imaginary), new, strict=True):
+            torch.mul(part.div_(divisor), grown, out=result)
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write f g + (a − f)(e·g) e, where e = z/|z|, f = (|z| + b)₊/|z| and a tells f > 0."""
+        real, imaginary, modulus = step.saved
+        along = (real * total[0]).addcmul_(imaginary, total[1])
+        grown = modulus + step.unit[0]
+        alive = (grown > 0).to(grown.dtype)
+        factor = torch.where(
+            modulus == 0, factor_at_zero(step.unit[0]), grown.relu_().div_(modulus)
+        )
+        to_unit[0] += (along * alive).sum(0)
+        along.mul_(alive.sub_(factor))
+        for part, gradient, result in zip((real, imaginary), total, to_drive, strict=True):
+            torch.mul(gradient, factor, out=result).addcmul_(along, part)
 
 
 class ComplexCell(Cell):
@@ -141,6 +192,10 @@ class ComplexCell(Cell):
     ) -> Tensor:
         """Return modReLU(W h + V x; b)."""
         return modrelu(recurrent + drive, unit_parameters.select(-2, 0))
+
+    def pointwise_rule(self) -> ModReluOfComplexRule:
+        """Return `pointwise` with its derivative."""
+        return ModReluOfComplexRule()
 
     def constraint_error(self) -> float:
         """Return the largest modulus of an entry of WᴴW − I."""

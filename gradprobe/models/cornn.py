@@ -8,10 +8,12 @@ import torch
 
 from gradprobe import checks
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.rule import PointwiseRule, tanh_, tanh_backward
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
 
 
@@ -95,3 +97,43 @@ class CoRnn(Cell):
         acceleration = force - self.stiffness * position - self.damping * velocity
         velocity = velocity + self.time_step * acceleration
         return torch.stack((position + self.time_step * velocity, velocity), dim=-2)
+
+    def pointwise_rule(self) -> CoRnnRule:
+        """Return `pointwise` with its derivative."""
+        return CoRnnRule(self.time_step, self.stiffness, self.damping)
+
+
+class CoRnnRule(PointwiseRule):
+    """φ of coRNN; the force f = tanh(R s + u) is saved, Δt waits for the products.
+
+    Parameters
+    ----------
+    time_step, stiffness, damping
+        Δt, γ and ε.
+
+    Examples
+    --------
+    >>> CoRnnRule(0.1, 1.0, 2.0).scale
+    0.1
+    """
+
+    def __init__(self, time_step: float, stiffness: float, damping: float) -> None:
+        self.scale = time_step
+        self.pull, self.kept = time_step * stiffness, 1 - time_step * damping
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write z_t, then y_t."""
+        (position, velocity), (new_position, new_velocity), (force,), _ = step
+        torch.mul(velocity, self.kept, out=new_velocity)
+        new_velocity.sub_(position, alpha=self.pull).add_(tanh_(force), alpha=self.scale)
+        torch.add(position, new_velocity, alpha=self.scale, out=new_position)
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the gradient of the force's argument, that of y and z to the total."""
+        to_position, to_velocity = total
+        to_velocity.add_(to_position, alpha=self.scale)
+        tanh_backward(to_velocity, step.saved[0], grad_input=to_drive[0])
+        to_position.sub_(to_velocity, alpha=self.pull)
+        to_velocity.mul_(self.kept)

@@ -141,6 +141,20 @@ def test_modrelu_at_zero() -> None:
     assert derivative_at_zero(0.5).isnan().any()
 
 
+@pytest.mark.parametrize("bias", [-0.5, 0.0])
+def test_a_gradient_through_zero_is_that_of_the_loop(bias: float) -> None:
+    """From h_0 = 0 without inputs z is exactly zero; with b = 0 the gradient goes on through W."""
+    model, inputs = build("urnn"), torch.zeros(LENGTH, 1, FEATURES, dtype=torch.float64)
+    with torch.no_grad():
+        complex_cell(model).bias.fill_(bias)
+    state = torch.zeros(1, model.state_size, dtype=torch.float64, requires_grad=True)
+    weights = torch.linspace(1, 2, model.output_size, dtype=torch.float64)
+    [got] = torch.autograd.grad((model(inputs, state)[1] * weights).sum(), state)
+    [expected] = torch.autograd.grad((loop(model, inputs, state)[-1] * weights).sum(), state)
+    torch.testing.assert_close(got, expected, rtol=0, atol=1e-14)
+    assert got.norm() == pytest.approx(0 if bias < 0 else weights.norm().item(), abs=1e-12)
+
+
 @pytest.mark.parametrize("scale", [1e-300, 1.0, 1e300])
 @pytest.mark.parametrize("bias", [-0.25, 0.0, 0.25])
 def test_modrelu_changes_the_modulus_and_keeps_the_phase(scale: float, bias: float) -> None:
