@@ -27,7 +27,15 @@ if TYPE_CHECKING:
 KEEPS = 0.1
 """A distance from the origin that ends within this share of where it began is kept."""
 
-_AWAY, _KEEP, _TOWARDS = "moves away from", "keeps its distance from", "moves towards"
+SHARE = 0.9
+"""What so many of the trajectories do is said of the model."""
+
+_AWAY, _KEEP, _TOWARDS = (
+    "moves away from the origin",
+    "keeps its distance from the origin",
+    "moves towards the origin",
+)
+_MIXED = "goes either way"
 
 
 class DynamicsAnswer(NamedTuple):
@@ -51,8 +59,8 @@ def answer(every: Sequence[Portrait]) -> DynamicsAnswer:
     >>> from gradprobe.reports.example_trainings import example_dynamics
     >>> from gradprobe.reports.portraits import portraits
     >>> print(answer(portraits(example_dynamics().table)).lead.striptags())
-    Under “no input”, the state moves away from the origin in Feedback, W₀; it moves towards the
-    origin in Vanilla, random W.
+    Under “no input”, the state moves away from the origin in Feedback, W₀; it goes either way in
+    Vanilla, random W.
     """
     tasks = list(dict.fromkeys(portrait.task for portrait in every))
     leads: list[Markup] = []
@@ -68,15 +76,13 @@ def answer(every: Sequence[Portrait]) -> DynamicsAnswer:
 
 
 def _lead(task: str, groups: dict[str, list[Portrait]]) -> Markup:
-    verdicts = {name: _verdict(np.median(_ratios(group))) for name, group in groups.items()}
+    verdicts = {name: _verdict(_ratios(group)) for name, group in groups.items()}
     parts: list[Markup] = []
-    for verdict in (_AWAY, _KEEP, _TOWARDS):
+    for verdict in (_AWAY, _KEEP, _TOWARDS, _MIXED):
         names = [name for name, own in verdicts.items() if own == verdict]
         if names:
             what = "the state" if not parts else "it"
-            parts.append(
-                Markup("{} {} the origin in {}").format(what, verdict, names_listed(names))
-            )
+            parts.append(Markup("{} {} in {}").format(what, verdict, names_listed(names)))
     return Markup("Under “<bdi>{}</bdi>”, {}.").format(printable(task), listing(parts, "; "))
 
 
@@ -88,10 +94,10 @@ def _sentence(name: str, group: Sequence[Portrait]) -> Markup:
         same = not seeds_differ(group)
         over += ", the same at every seed" if same else f" × {plural(len(group), 'seed')}"
     return Markup(
-        "{} {} the origin: after {}, it is {} times as far from it ({} … {} over {})."
+        "{} {}: after {}, it is {} times as far from the origin ({} … {} over {})."
     ).format(
         series_name(name),
-        _verdict(np.median(ratios)),
+        _verdict(ratios),
         plural(steps, "step"),
         significant(float(np.median(ratios)), 3),
         significant(float(ratios.min()), 3),
@@ -107,15 +113,19 @@ def _ratios(group: Sequence[Portrait]) -> NDArray[np.float64]:
     return np.asarray(moving[-1] / moving[0]) if moving.size else np.array([np.nan])
 
 
-def _verdict(ratio: float) -> str:
-    if abs(ratio - 1) <= KEEPS:
-        return _KEEP
-    return _AWAY if ratio > 1 else _TOWARDS
+def _verdict(ratios: NDArray[np.float64]) -> str:
+    done = {
+        _AWAY: ratios > 1 + KEEPS,
+        _KEEP: np.abs(ratios - 1) <= KEEPS,
+        _TOWARDS: ratios < 1 - KEEPS,
+    }
+    return next((verdict for verdict, which in done.items() if which.mean() >= SHARE), _MIXED)
 
 
 def _criterion(every: Sequence[Portrait]) -> Markup:
     return Markup(
         "Told is ‖h<sub>T</sub>‖ / ‖h<sub>0</sub>‖ at T = {}, the median over initial states and "
-        "seeds; within {} of one, a state keeps its distance. What happens between the first and "
-        "the last step, the figures show."
-    ).format(len(every[0].paths) - 1, f"{KEEPS:.0%}".replace("%", " %"))
+        "seeds with its range. Within {} % of one, a state keeps its distance; what at least {} % "
+        "of the trajectories do is said of the model. What happens between the first and the last "
+        "step, the figures show."
+    ).format(len(every[0].paths) - 1, f"{100 * KEEPS:.0f}", f"{100 * SHARE:.0f}")

@@ -144,7 +144,9 @@ def portrait_panels(every: Sequence[Portrait]) -> list[TaskPortraits]:
         ]
         seeds = {
             name.removesuffix(f" · {task}"): [
-                _panel(portrait, f"{start}-{place}-seed-{portrait.seed}", f"seed {portrait.seed}")
+                _panel(
+                    portrait, f"{start}-{place}-{portrait.seed}", f"seed {portrait.seed}", bare=True
+                )
                 for portrait in group
             ]
             for place, (name, group) in enumerate(series.items())
@@ -154,9 +156,10 @@ def portrait_panels(every: Sequence[Portrait]) -> list[TaskPortraits]:
     return found
 
 
-def _panel(portrait: Portrait, identifier: str, name: str) -> Panel:
+def _panel(portrait: Portrait, identifier: str, name: str, *, bare: bool = False) -> Panel:
     title = f"Phase portrait of {portrait.series}, seed {portrait.seed}"
-    figure = phase_portraits([portrait], width=220, height=205)
+    width, height = (150, 150) if bare else (200, 194)
+    figure = phase_portraits([portrait], width=width, height=height, bare=bare)
     return Panel(name, inline_svg(figure, identifier, title, alternatives.portrait(portrait)))
 
 

@@ -21,7 +21,11 @@ _LETTERS = 28
 
 
 def panels(
-    names: Sequence[str], width: float, height: float, columns: int = COLUMNS
+    names: Sequence[str],
+    width: float,
+    height: float,
+    columns: int = COLUMNS,
+    margins: tuple[float, float, float, float] = (_LEFT, _RIGHT, _BOTTOM, _TOP),
 ) -> tuple[Figure, list[Axes]]:
     """Return a figure with one panel per name, titled if there are several.
 
@@ -33,6 +37,8 @@ def panels(
         Size of a panel in CSS pixels, its margins included.
     columns
         Panels side by side.
+    margins
+        Of a panel in CSS pixels: left, right, bottom and top.
 
     Examples
     --------
@@ -40,6 +46,7 @@ def panels(
     >>> len(axes), (figure.get_size_inches() * 72).tolist()
     (4, [720.0, 440.0])
     """
+    left, right, bottom, above = margins
     across = max(min(columns, len(names)), 1)
     down = max(-(-len(names) // across), 1)
     title = _TITLE if len(names) > 1 else 0
@@ -48,10 +55,10 @@ def panels(
     places = []
     for number, name in enumerate(names):
         row, column = divmod(number, across)
-        top = row * (height + title) + title + _TOP
-        size = width - _LEFT - _RIGHT, height - _BOTTOM - _TOP
+        top = row * (height + title) + title + above
+        size = width - left - right, height - bottom - above
         bounds = (
-            (column * width + _LEFT) / full_width,
+            (column * width + left) / full_width,
             1 - (top + size[1]) / full_height,
             size[0] / full_width,
             size[1] / full_height,
@@ -59,7 +66,7 @@ def panels(
         axes = figure.add_axes(bounds)
         axes.xaxis.set_major_locator(MaxNLocator(4))
         axes.yaxis.set_major_locator(MaxNLocator(5))
-        axes.yaxis.set_label_coords(-(_LEFT - 18) / size[0], 0.5)
+        axes.yaxis.set_label_coords(-(left - 18) / size[0], 0.5)
         if title:
             axes.set_title(shorten(name, _LETTERS), fontsize=12)
         places.append(axes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.patches import PathPatch
@@ -24,7 +24,13 @@ if TYPE_CHECKING:
 _SHADES = (0.25, 0.4, 0.55, 0.7, 0.85)
 """Opacity of the dots, from the earliest to the latest fifth of the steps."""
 
-_MARKERS = ("o", "s", "^", "D", "v", "P")
+_FEW_SHADES = (0.3, 0.55, 0.8)
+_MARGINS, _BARE = (48.0, 8.0, 42.0, 8.0), (3.0, 3.0, 3.0, 3.0)
+
+_DOT = 3.2
+_DASH = 3e-4
+"""A dot is a round line cap: a dash of this share of the panel's width, under 0.1 pixels."""
+
 _ARROW = 0.8
 """Longest arrow, in spacings of the mesh."""
 
@@ -40,6 +46,7 @@ def phase_portraits(
     columns: int = 4,
     titles: Sequence[str] | None = None,
     extent: float | None = None,
+    bare: bool = False,
 ) -> Figure:
     """Draw trajectories of two-dimensional states, a panel for each portrait.
 
@@ -59,6 +66,8 @@ def phase_portraits(
     extent
         Every panel shows [−extent, extent]²; if not given, the mesh of the vector field, and
         without one what holds the trajectories.  What leaves the frame is not drawn.
+    bare
+        Without arrows, ticks and labels of the axes: for many small panels.
 
     References
     ----------
@@ -74,9 +83,9 @@ def phase_portraits(
     """
     names = list(titles) if titles is not None else [portrait.series for portrait in shown]
     with drawing():
-        figure, axes = panels(names, width, height, columns)
+        figure, axes = panels(names, width, height, columns, _BARE if bare else _MARGINS)
         for place, portrait in zip(axes, shown, strict=True):
-            _panel(place, portrait, extent or _reach(portrait))
+            _panel(place, portrait, extent or _reach(portrait), bare=bare)
     return figure
 
 
@@ -91,7 +100,7 @@ def _reach(portrait: Portrait) -> float:
     return float(power * np.ceil(most / power * 2) / 2)
 
 
-def _panel(axes: Axes, portrait: Portrait, extent: float) -> None:
+def _panel(axes: Axes, portrait: Portrait, extent: float, *, bare: bool) -> None:
     margin = 1.08 * extent
     axes.set_xlim(-margin, margin)
     axes.set_ylim(-margin, margin)
@@ -101,24 +110,38 @@ def _panel(axes: Axes, portrait: Portrait, extent: float) -> None:
     axes.grid(visible=False)
     axes.axhline(0, color=MUTED, linewidth=0.5)
     axes.axvline(0, color=MUTED, linewidth=0.5)
-    if portrait.mesh is not None and portrait.velocity is not None:
+    if portrait.mesh is not None and portrait.velocity is not None and not bare:
         _arrows(axes, portrait.mesh, portrait.velocity)
     for number, path in enumerate(portrait.paths.swapaxes(0, 1)):
-        _trajectory(axes, path, SERIES[number % len(SERIES)], _MARKERS[number % len(_MARKERS)])
-    axes.set(xlabel="h₁", ylabel="h₂")
+        _trajectory(axes, path, SERIES[number % len(SERIES)], _FEW_SHADES if bare else _SHADES)
+    if bare:
+        axes.set(xticks=[], yticks=[])
+    else:
+        axes.set(xlabel="h₁", ylabel="h₂")
 
 
-def _trajectory(axes: Axes, path: NDArray[np.float64], colour: str, marker: str) -> None:
-    for shade, part in zip(_SHADES, np.array_split(path[1:], len(_SHADES)), strict=True):
-        axes.plot(*part.T, marker, color=colour, alpha=shade, markersize=3.2, markeredgewidth=0)
-    axes.plot(
-        *path[:1].T,
-        "*",
-        color=colour,
-        markersize=11,
-        markeredgewidth=0,
-        zorder=4,
-    )
+def _trajectory(
+    axes: Axes, path: NDArray[np.float64], colour: str, shades: tuple[float, ...]
+) -> None:
+    for shade, part in zip(shades, np.array_split(path[1:], len(shades)), strict=True):
+        _dots(axes, part, colour, shade)
+    axes.plot(*path[:1].T, "*", color=colour, markersize=11, markeredgewidth=0, zorder=4)
+
+
+def _dots(axes: Axes, points: NDArray[np.float64], colour: str, shade: float) -> None:
+    """Draw points within the frame as one path of round line caps, those on one pixel once."""
+    low, high = axes.get_xlim()
+    inside = points[(np.abs(points) <= high).all(axis=1)]
+    if not len(inside):
+        return
+    _, first = np.unique(np.round(axes.transData.transform(inside)), axis=0, return_index=True)
+    inside = inside[np.sort(first)]
+    dots = np.repeat(inside, 2, axis=0)
+    dots[1::2, 0] += _DASH * (high - low)
+    path = Path(dots, [Path.MOVETO, Path.LINETO] * len(inside))
+    path.should_simplify = False
+    look: dict[str, Any] = {"facecolor": "none", "edgecolor": colour, "alpha": shade}
+    axes.add_patch(PathPatch(path, linewidth=_DOT, capstyle="round", zorder=3, **look))
 
 
 def _arrows(axes: Axes, mesh: NDArray[np.float64], velocity: NDArray[np.float64]) -> None:
