@@ -9,11 +9,56 @@ from torch.nn import functional
 
 from gradprobe import checks
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.rule import (
+    PointwiseRule,
+    sigmoid_backward,
+    tanh_,
+    tanh_backward,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
+
+
+class CfnRule(PointwiseRule):
+    """φ of a CFN; θ, η, tanh(W x) and tanh(h) are saved.
+
+    Examples
+    --------
+    >>> CfnRule().saved_planes
+    4
+    """
+
+    saved_planes: ClassVar[int] = 4
+    joined: ClassVar[bool] = False
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write the gates, the two tanh, and θ ∘ tanh(h) + η ∘ tanh(W x)."""
+        forget_gate, input_gate, update, kept = step.saved
+        forget_gate.add_(recurrent[0]).sigmoid_()
+        input_gate.add_(recurrent[1]).sigmoid_()
+        tanh_(step.old[0], out=kept)
+        torch.mul(forget_gate, kept, out=step.new[0]).addcmul_(input_gate, tanh_(update))
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the gradients of θ, η and W x; what goes on to h directly is through tanh(h)."""
+        forget_gate, input_gate, update, kept = step.saved
+        to_forget, to_input, to_update = to_drive
+        torch.mul(total[0], kept, out=to_forget)
+        sigmoid_backward(to_forget, forget_gate, grad_input=to_forget)
+        torch.mul(total[0], update, out=to_input)
+        sigmoid_backward(to_input, input_gate, grad_input=to_input)
+        torch.mul(total[0], input_gate, out=to_update)
+        tanh_backward(to_update, update, grad_input=to_update)
+        for result, source in zip(to_recurrent, (to_forget, to_input), strict=True):
+            result.copy_(source)
+        total[0].mul_(forget_gate)
+        tanh_backward(total[0], kept, grad_input=total[0])
 
 
 class Cfn(Cell):
@@ -91,6 +136,10 @@ class Cfn(Cell):
         gates = torch.sigmoid(recurrent + drive[..., :2, :])
         forget_gate, input_gate = gates[..., :1, :], gates[..., 1:, :]
         return forget_gate * torch.tanh(state) + input_gate * torch.tanh(drive[..., 2:, :])
+
+    def pointwise_rule(self) -> CfnRule:
+        """Return `pointwise` with its derivative."""
+        return CfnRule()
 
     def gates(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor

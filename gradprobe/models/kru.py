@@ -12,7 +12,12 @@ from torch import nn
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
 from gradprobe.models.cell import Cell
-from gradprobe.models.complex_units import deviation_from_unitary, modrelu, real_representation
+from gradprobe.models.complex_units import (
+    ModReluOfComplexRule,
+    deviation_from_unitary,
+    modrelu,
+    real_representation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -110,6 +115,10 @@ class Kru(Cell):
     ) -> Tensor:
         """Return modReLU(W h + V x; b)."""
         return modrelu(recurrent + drive, unit_parameters.select(-2, 0))
+
+    def pointwise_rule(self) -> ModReluOfComplexRule:
+        """Return `pointwise` with its derivative."""
+        return ModReluOfComplexRule()
 
     def unitarity_error(self) -> float:
         """Return the largest modulus of an entry of W_fᴴ W_f − I over the factors.

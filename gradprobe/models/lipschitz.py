@@ -10,10 +10,12 @@ from torch import nn
 from gradprobe import checks
 from gradprobe.errors import ArgumentError
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.rule import PointwiseRule, tanh_, tanh_backward
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
 
 
@@ -176,6 +178,10 @@ class Lipschitz(Cell):
         linear, nonlinear = recurrent[..., :1, :], recurrent[..., 1:, :]
         return state + self.step_size * (linear + torch.tanh(nonlinear + drive))
 
+    def pointwise_rule(self) -> LipschitzRule:
+        """Return `pointwise` with its derivative."""
+        return LipschitzRule(self.step_size)
+
     @property
     def degrees_of_freedom(self) -> int:
         """Symmetric or skew-symmetric matrices are fewer than n² entries."""
@@ -187,6 +193,41 @@ class Lipschitz(Cell):
         """Return the largest entry of |A + Aᵀ − 2(1 − β)(M + Mᵀ) + 2γI|, of A and of W."""
         linear, nonlinear = self.recurrent_matrix().split(self.hidden_size)
         return max(self.linear.symmetry_error(linear), self.nonlinear.symmetry_error(nonlinear))
+
+
+class LipschitzRule(PointwiseRule):
+    """φ = h + ε (A h + y) with y = tanh(W h + u), which is saved; ε waits for the products.
+
+    Parameters
+    ----------
+    step_size
+        ε.
+
+    Examples
+    --------
+    >>> LipschitzRule(0.03).scale
+    0.03
+    """
+
+    joined: ClassVar[bool] = False
+
+    def __init__(self, step_size: float) -> None:
+        self.scale = step_size
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write h + ε (A h + y)."""
+        linear, nonlinear = recurrent
+        change = linear.add_(tanh_(step.saved[0].add_(nonlinear)))
+        torch.add(step.old[0], change, alpha=self.scale, out=step.new[0])
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the total for A h, and total ∘ (1 − y²) for W h and u; the total itself goes on."""
+        to_linear, to_nonlinear = to_recurrent
+        to_linear.copy_(total[0])
+        tanh_backward(total[0], step.saved[0], grad_input=to_nonlinear)
+        to_drive[0].copy_(to_nonlinear)
 
 
 def _share(name: str, value: object) -> float:

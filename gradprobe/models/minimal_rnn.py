@@ -8,11 +8,44 @@ import torch
 from torch.nn import functional
 
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.rule import PointwiseRule, sigmoid_backward
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
+
+
+class MinimalRnnRule(PointwiseRule):
+    """φ = u ∘ h + (1 − u) ∘ z; u and z are saved.
+
+    Examples
+    --------
+    >>> MinimalRnnRule().saved_planes
+    2
+    """
+
+    saved_planes: ClassVar[int] = 2
+    joined: ClassVar[bool] = False
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write u, and z + u ∘ (h − z)."""
+        gate, latent = step.saved
+        gate.add_(recurrent[0]).sigmoid_()
+        torch.lerp(latent, step.old[0], gate, out=step.new[0])
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the gradients of u and z; what goes on to h directly is total ∘ u."""
+        gate, latent = step.saved
+        to_gate, to_latent = to_drive
+        torch.sub(step.old[0], latent, out=to_gate).mul_(total[0])
+        sigmoid_backward(to_gate, gate, grad_input=to_gate)
+        to_recurrent[0].copy_(to_gate)
+        torch.addcmul(total[0], total[0], gate, value=-1, out=to_latent)
+        total[0].mul_(gate)
 
 
 class MinimalRnn(Cell):
@@ -80,6 +113,10 @@ class MinimalRnn(Cell):
         gate = torch.sigmoid(recurrent + drive[..., :1, :])
         latent = drive[..., 1:, :]
         return latent + gate * (state - latent)
+
+    def pointwise_rule(self) -> MinimalRnnRule:
+        """Return `pointwise` with its derivative."""
+        return MinimalRnnRule()
 
     def gates(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor

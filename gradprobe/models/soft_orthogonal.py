@@ -10,11 +10,12 @@ from gradprobe import checks
 from gradprobe.errors import ArgumentError
 from gradprobe.models.cell import Cell
 from gradprobe.models.orthogonal import orthogonal_linear
-from gradprobe.models.vanilla import NONLINEARITIES
+from gradprobe.models.vanilla import NONLINEARITIES, RULES
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import PointwiseRule
     from gradprobe.models.initialiser import Initialiser
 
 
@@ -97,6 +98,10 @@ class SoftOrthogonal(Cell):
     ) -> Tensor:
         """Return φ(W h + V x + b)."""
         return NONLINEARITIES[self.nonlinearity](recurrent + drive)
+
+    def pointwise_rule(self) -> PointwiseRule:
+        """Return `pointwise` with its derivative."""
+        return RULES[self.nonlinearity]()
 
     @property
     def degrees_of_freedom(self) -> int:
