@@ -103,3 +103,13 @@ class CheckpointError(GradprobeError):
     >>> str(CheckpointError("the checkpoint is damaged"))
     'the checkpoint is damaged'
     """
+
+
+class DataError(GradprobeError):
+    """A data file is missing, damaged or not the published one; the message says how to get it.
+
+    Examples
+    --------
+    >>> issubclass(DataError, GradprobeError)
+    True
+    """

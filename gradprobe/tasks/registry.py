@@ -6,6 +6,10 @@ TASKS: dict[str, str] = {
     "digits_rows": "gradprobe.tasks.digits_rows:DigitsRows",
     "digits_pixels": "gradprobe.tasks.digits_pixels:DigitsPixels",
     "noise_padded_digits": "gradprobe.tasks.noise_padded_digits:NoisePaddedDigits",
+    "pixel_mnist": "gradprobe.tasks.pixel_mnist:PixelMnist",
+    "permuted_mnist": "gradprobe.tasks.permuted_mnist:PermutedMnist",
+    "pixel_cifar10": "gradprobe.tasks.pixel_cifar10:PixelCifar10",
+    "noise_padded_cifar10": "gradprobe.tasks.noise_padded_cifar10:NoisePaddedCifar10",
     "no_input": "gradprobe.tasks.no_input:NoInput",
     "gaussian_inputs": "gradprobe.tasks.gaussian_inputs:GaussianInputs",
 }
