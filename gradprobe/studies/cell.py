@@ -10,6 +10,7 @@ from gradprobe import models, probes
 from gradprobe.errors import ArgumentError, GradprobeError, UnsupportedModelError
 from gradprobe.studies.measuring import measure, model_of
 from gradprobe.studies.outcome import Computed, Rehearsal
+from gradprobe.studies.trained_cell import train_cell
 
 if TYPE_CHECKING:
     from gradprobe.models import RecurrentModel
@@ -36,7 +37,7 @@ def compute(specification: dict[str, Any], workplace: Workplace) -> Computed | N
     """
     torch.set_num_threads(specification["threads"])
     if specification["training"] is not None:
-        raise GradprobeError("cells with a training cannot be computed yet")
+        return train_cell(specification, workplace)
     model = model_of(specification, getattr(torch, specification["dtype"]))
     return Computed(measure(specification, model))
 
@@ -67,11 +68,10 @@ def _cost(specification: dict[str, Any], model: RecurrentModel) -> float:
     if training is None:
         return probing
     batches = training["iterations"] * TRAINING_PASSES
-    size = sum(parameter.numel() for parameter in model.parameters())
-    length = specification["task"]["length"]
-    return float(batches * training["batch_size"] * length * size) + probing * len(
-        training["probe_at"]
-    )
+    steps = training["batch_size"] * specification["task"]["length"]
+    stages = [stage for cell in model.cells for stage in cell.stages()]
+    size = sum(stage.recurrent_matrix().numel() for stage in stages)
+    return float(batches * steps * size) + probing * len(training["probe_at"])
 
 
 def _probe_mistakes(specification: dict[str, Any]) -> dict[str, str]:

@@ -187,6 +187,8 @@ class TaskChoice(Strict):
         The T at which probes measure on this task, if not those of the grid.
     training
         What differs from the table ``[training]`` on this task.
+    published
+        What a paper prints of all models on this task.
 
     Examples
     --------
@@ -200,6 +202,7 @@ class TaskChoice(Strict):
     options: Options = {}
     lengths: Lengths | None = None
     training: TrainingTable | None = None
+    published: Published = Published()
 
     @model_validator(mode="before")
     @classmethod

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from gradprobe.studies.schema import Study
 
 COMPUTE = "gradprobe.studies.cell:compute"
+OURS = (CHECKPOINT_SUFFIX, NOTE_SUFFIX)
 REHEARSE = "gradprobe.studies.cell:rehearse"
 
 
@@ -169,7 +170,8 @@ class _Checkpoints:
         if not self._folder.is_dir():
             return
         for path in self._folder.iterdir():
-            if path.suffix in {CHECKPOINT_SUFFIX, NOTE_SUFFIX} and path.stem in hashes:
+            name, *suffixes = path.name.removeprefix(".").split(".")  # a dot: half-written
+            if name in hashes and suffixes and f".{suffixes[0]}" in OURS:
                 path.unlink()
         with suppress(OSError):  # it holds other trainings
             self._folder.rmdir()

@@ -64,7 +64,8 @@ class Setting:
 
     def published(self) -> dict[str, Any]:
         """Return what is published of the model on this task."""
-        return {**stated(self.model.published), **stated(self.exception.published)}
+        tables = (self.task, self.model, self.exception)
+        return {key: value for table in tables for key, value in stated(table.published).items()}
 
     def stated_training(self) -> dict[str, Any] | None:
         """Return the keys that the file states for this training; None if nothing is trained.

@@ -1,0 +1,182 @@
+"""Cells that train: their tables, and what interruptions and kills leave of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+import torch
+
+from gradprobe import models, probes, tasks
+from gradprobe.seeds import stream_seed
+from gradprobe.studies.grid import cells
+from gradprobe.studies.reading import parse_study
+from gradprobe.studies.running import run_study
+from gradprobe.studies.store import StudyResults, load, read_results
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from gradprobe.studies.schema import Study
+
+TRAINED = """\
+name = "trained"
+question = "Do they learn?"
+
+[[tasks]]
+label = "rows"
+name = "digits_rows"
+
+[grid]
+seeds = [0]
+sequences = 2
+
+[training]
+optimizer = "adam"
+learning_rate = 0.01
+batch_size = 32
+iterations = 200
+validate_every = 50
+record_every = 20
+probe_at = [0, 100, "end"]
+
+[[models]]
+label = "GRU"
+name = "gru"
+hidden_size = 12
+published = { test_accuracy = 98.0, source = "Table 1" }
+
+[[models]]
+label = "AntisymmetricRNN"
+name = "antisymmetric"
+hidden_size = 12
+options = { step_size = 0.1 }
+
+[probes.gradient_norm]
+"""
+
+SCRIPT = """\
+import sys
+from gradprobe.studies import load_study, run_study
+from gradprobe.studies.interruption import InterruptedStudyError
+
+if __name__ == "__main__":
+    try:
+        run_study(load_study("trained.toml"), "results", workers=2)
+    except InterruptedStudyError as error:
+        sys.exit(error.exit_code)
+"""
+
+
+def study(iterations: int = 200) -> Study:
+    text = TRAINED.replace("iterations = 200", f"iterations = {iterations}")
+    return parse_study(text, "trained.toml")
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
+    folder = tmp_path_factory.mktemp("trained")
+    assert run_study(study(), folder, workers=2).finished == 2
+    assert sorted(path.name for path in folder.iterdir()) == ["results.sqlite", "writer.lock"]
+    return read_results(folder)
+
+
+def values(results: StudyResults, model: str, quantity: str) -> pd.Series[float]:
+    table = results.table.query("model == @model and quantity == @quantity")
+    return table.set_index("iteration")["value"]
+
+
+def test_a_trained_cell_has_learned_and_says_how_far(results: StudyResults) -> None:
+    for model in ("GRU", "AntisymmetricRNN"):
+        (accuracy,) = values(results, model, "test_accuracy")
+        assert 0.5 < accuracy <= 1.0
+        losses = values(results, model, "train_loss")
+        assert losses.index.tolist() == list(range(20, 201, 20))
+        assert losses.iloc[-1] < 0.7 * losses.iloc[0]
+    assert set(results.table["task"]) == {"rows"}
+    for record in results.cells:
+        assert record.specification["training"]["iterations"] == 200
+        assert 0 < record.seconds < 100
+    assert results.cells[0].published == {"test_accuracy": 98.0, "source": "Table 1"}
+
+
+def test_probes_measure_at_the_iterations_asked_for(results: StudyResults) -> None:
+    table = results.table.query("model == 'GRU' and probe == 'gradient_norm'")
+    assert table["iteration"].unique().tolist() == [0, 100, 200]
+    assert set(table["dtype"]) == {"float64"}
+    norms = [group["value"].to_numpy() for _, group in table.groupby("iteration")]
+    assert abs(norms[1] - norms[0]).max() > 0.01
+
+
+def test_the_probes_at_initialisation_are_those_of_an_untrained_model(
+    results: StudyResults,
+) -> None:
+    """But for the rounding of the initial values to the single precision of the training."""
+    inputs, _ = tasks.build("digits_rows").draw(
+        2, torch.Generator().manual_seed(stream_seed(0, "inputs"))
+    )
+    source = torch.Generator().manual_seed(stream_seed(0, "model"))
+    model = models.build("gru", input_size=8, hidden_size=12, generator=source, dtype=torch.float64)
+    source = torch.Generator().manual_seed(stream_seed(0, "probes"))
+    expected = probes.probe(model, inputs, probes=["gradient_norm"], lengths=[8], generator=source)
+    found = results.table.query("model == 'GRU' and probe == 'gradient_norm' and iteration == 0")
+    assert found["value"].to_numpy() == pytest.approx(expected["value"].to_numpy(), abs=1e-4)
+
+
+def test_sizes_are_counted_as_papers_do(results: StudyResults) -> None:
+    found = results.table.query("probe == 'size' and model == 'AntisymmetricRNN'")
+    assert found.set_index("quantity")["value"].to_dict() == {
+        # n(n−1)/2 of W, nD of V, n of b
+        "stored_parameters": 12 * 11 / 2 + 12 * 8 + 12,
+        "degrees_of_freedom": 12 * 11 / 2 + 12 * 8 + 12,
+        "readout_parameters": 12 * 10 + 10,
+        "total": 12 * 11 / 2 + 12 * 8 + 12 + 130,
+        "test_examples": tasks.build("digits_rows").size("test"),
+        "validation_examples": tasks.build("digits_rows").size("validation"),
+        "number_of_classes": 10,
+    }
+    assert set(found["iteration"]) == {0}
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "waited for two minutes in vain"
+        time.sleep(0.02)
+
+
+def start(folder: Path, long: Study) -> subprocess.Popen[bytes]:
+    (folder / "run.py").write_text(SCRIPT)
+    (folder / "trained.toml").write_text(long.text)
+    return subprocess.Popen(
+        [sys.executable, "run.py"], cwd=folder, start_new_session=True, stderr=subprocess.PIPE
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_study_goes_on_inside_its_cells_to_the_same_table(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    long, folder = study(400), tmp_path / "results"
+    saved = [folder / "checkpoints" / f"{cell.hash}.pt" for cell in cells(long)]
+    process = start(tmp_path, long)
+    wait_for(lambda: all(path.exists() for path in saved))  # the first at iteration 100, to probe
+    before = [torch.load(path, weights_only=True)["contents"]["iteration"] for path in saved]
+    os.killpg(process.pid, number)
+    assert process.wait(timeout=60) == (-9 if number == signal.SIGKILL else 128 + number)
+    after = [torch.load(path, weights_only=True)["contents"]["iteration"] for path in saved]
+    assert max(after) < 400
+    if number != signal.SIGKILL:
+        assert all(late > early for late, early in zip(after, before, strict=True))
+
+    assert run_study(long, folder, workers=2).finished == 2
+    assert not (folder / "checkpoints").exists()
+    run_study(long, tmp_path / "undisturbed", workers=1)
+    pd.testing.assert_frame_equal(load(folder), load(tmp_path / "undisturbed"), check_exact=True)
