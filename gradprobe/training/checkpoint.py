@@ -1,22 +1,42 @@
-"""One file that a training goes on from: written whole or not at all, and safe to load."""
+"""One file that a training goes on from: written whole or not at all, and safe to load.
+
+The file is a line that tells its format, a line with the SHA-256 of all that follows, and what
+``torch.save`` writes.  The checksum is ours: torch's reader does not check those of its archive, so
+that a bit that flipped on a disk would become part of a weight.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import pickle
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from gradprobe.errors import CheckpointError
 
-FORMAT = 1
-"""Version of what stands in the file."""
+FORMAT = b"gradprobe checkpoint 1"
+
+
+class Checkpoint(NamedTuple):
+    """What stands in a file.
+
+    Attributes
+    ----------
+    description
+        What is trained how, as JSON values.
+    contents
+        Tensors, numbers, strings, and lists and dictionaries of them.
+    """
+
+    description: dict[str, Any]
+    contents: dict[str, Any]
 
 
 def save(path: Path, description: dict[str, Any], contents: dict[str, Any]) -> None:
@@ -29,28 +49,26 @@ def save(path: Path, description: dict[str, Any], contents: dict[str, Any]) -> N
     ----------
     path
         The file; its folder is made if need be.
-    description
-        What is trained how, as JSON values; compared on loading.
-    contents
-        Tensors, numbers, strings, and lists and dictionaries of them.
+    description, contents
+        As for `Checkpoint`.
 
     Examples
     --------
     >>> import tempfile
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     save(Path(folder, "a.pt"), {"seed": 0}, {"iteration": 7})
-    ...     load(Path(folder, "a.pt"), {"seed": 0})
-    {'iteration': 7}
+    ...     load(Path(folder, "a.pt"))
+    Checkpoint(description={'seed': 0}, contents={'iteration': 7})
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    document = {"format": FORMAT, "description": json.dumps(description), "contents": contents}
     buffer = io.BytesIO()
-    torch.save(document, buffer)
+    torch.save({"description": json.dumps(description), "contents": contents}, buffer)
+    payload = buffer.getvalue()
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(buffer.getbuffer())
+            file.write(b"\n".join((FORMAT, _checksum(payload), payload)))
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
@@ -59,8 +77,8 @@ def save(path: Path, description: dict[str, Any], contents: dict[str, Any]) -> N
         raise
 
 
-def load(path: Path, description: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the contents of a checkpoint; None if there is no such file.
+def load(path: Path) -> Checkpoint | None:
+    """Return a checkpoint; None if there is no such file.
 
     No code in the file is run: ``torch.load(weights_only=True)``.
 
@@ -68,36 +86,60 @@ def load(path: Path, description: dict[str, Any]) -> dict[str, Any] | None:
     ----------
     path
         The file.
-    description
-        What is to be trained how.
 
     Raises
     ------
     CheckpointError
-        The file is damaged, of another format, or of another training; the message says what
-        differs, and which file to remove if the training is to begin anew.
+        The file is damaged, or of another format; the message says which file to remove if the
+        training is to begin anew.
     """
     if not path.exists():
         return None
-    remedy = f"remove it to begin the training anew: {path}"
+    found, _, rest = path.read_bytes().partition(b"\n")
+    checksum, _, payload = rest.partition(b"\n")
+    if found != FORMAT:
+        raise CheckpointError(f"a file that begins with {FORMAT!r} was expected; {_remedy(path)}")
+    if checksum != _checksum(payload):
+        raise CheckpointError(f"the checkpoint is damaged; {_remedy(path)}")
     try:
-        document = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, pickle.UnpicklingError, ValueError, KeyError) as error:
+        document = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError) as error:
         raise CheckpointError(
-            f"the checkpoint is damaged ({_first_line(error)}); {remedy}"
+            f"torch {torch.__version__} cannot read the checkpoint; {_remedy(path)}"
         ) from error
-    if not isinstance(document, dict) or document.get("format") != FORMAT:
-        found = document.get("format") if isinstance(document, dict) else type(document).__name__
-        raise CheckpointError(f"the checkpoint must have format {FORMAT}, got {found}; {remedy}")
-    # Through JSON both, as tuples come back as lists.
-    stored, wanted = json.loads(document["description"]), json.loads(json.dumps(description))
-    if stored != wanted:
+    return Checkpoint(json.loads(document["description"]), document["contents"])
+
+
+def compare(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Raise if a checkpoint is of another training than that which is wanted.
+
+    Parameters
+    ----------
+    path
+        The file, for the message.
+    stored, wanted
+        Descriptions.
+
+    Raises
+    ------
+    CheckpointError
+        They differ; the message says in what.
+
+    Examples
+    --------
+    >>> compare(Path("a.pt"), {"seed": 0}, {"seed": 1})
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.CheckpointError: the checkpoint is of another training: seed is 0 there and
+    1 here; use another file, or remove it to begin the training anew: a.pt
+    """
+    # Through JSON, as tuples come back as lists.
+    differences = _differences("", stored, json.loads(json.dumps(wanted)))
+    if differences:
         raise CheckpointError(
-            f"the checkpoint is of another training: {'; '.join(_differences(stored, wanted))}; "
-            f"{remedy}"
+            f"the checkpoint is of another training: {'; '.join(differences)}; "
+            f"use another file, or {_remedy(path)}"
         )
-    contents: dict[str, Any] = document["contents"]
-    return contents
 
 
 def bytes_to_tensor(data: bytes) -> torch.Tensor:
@@ -123,13 +165,19 @@ def tensor_to_bytes(tensor: torch.Tensor) -> bytes:
     return data
 
 
-def _differences(stored: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    return [
-        f"{key} is {stored.get(key)!r} there and {wanted.get(key)!r} here"
-        for key in sorted({*stored, *wanted})
-        if stored.get(key) != wanted.get(key)
-    ]
+def _checksum(payload: bytes) -> bytes:
+    return hashlib.sha256(payload).hexdigest().encode()
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0] or type(error).__name__
+def _remedy(path: Path) -> str:
+    return f"remove it to begin the training anew: {path}"
+
+
+def _differences(name: str, stored: object, wanted: object) -> list[str]:
+    if isinstance(stored, dict) and isinstance(wanted, dict):
+        found = (
+            _differences(f"{name}.{key}" if name else key, stored.get(key), wanted.get(key))
+            for key in {**stored, **wanted}
+        )
+        return [difference for part in found for difference in part]
+    return [] if stored == wanted else [f"{name} is {stored!r} there and {wanted!r} here"]

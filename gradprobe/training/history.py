@@ -61,11 +61,19 @@ class TrainingHistory:
         self.add(iteration, "train_loss", math.fsum(self._losses) / len(self._losses))
         self._losses = []
 
-    def diverge(self, iteration: int) -> None:
-        """Keep that update `iteration` could not be made, after the losses before it."""
+    def diverge(self, update: int, *, done: int) -> None:
+        """Keep that `update` gave something that is not finite, after the losses so far.
+
+        Parameters
+        ----------
+        update
+            Its number, from 1.
+        done
+            How many updates were made.
+        """
         if self._losses:
-            self.record_loss(iteration - 1)
-        self.add(iteration, "diverged_at", float(iteration))
+            self.record_loss(done)
+        self.add(update, "diverged_at", float(update))
 
     def add_table(self, iteration: int, table: pd.DataFrame) -> None:
         """Keep the table of the probes after `iteration` updates."""
@@ -85,6 +93,7 @@ class TrainingHistory:
             quantity=np.array(self._quantities, dtype=object),
             iteration=np.array(self._iterations, dtype=np.int64),
             value=np.array(self._values, dtype=np.float64),
+            resolved=True,
         )
         return frame.concatenate([own, *self._tables])
 

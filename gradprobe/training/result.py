@@ -33,7 +33,7 @@ class TrainingResult:
 
     @property
     def diverged_at(self) -> int | None:
-        """The update at which loss or gradient was not finite; None if all were."""
+        """The first update, from 1, of which something was not finite; None if all was."""
         rows = self.table[self.table["quantity"] == "diverged_at"]
         return None if rows.empty else int(rows["value"].iloc[0])
 
