@@ -14,11 +14,12 @@ from gradprobe.reports.figures.spectrum import (
     singular_spectrum,
 )
 from gradprobe.reports.figures.style import ROLES, look
-from gradprobe.reports.series import bands, gains, position, present, select
+from gradprobe.reports.numbers import printable
+from gradprobe.reports.series import bands, gains, position, present, select, with_series
 from gradprobe.reports.svg import inline_svg
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import pandas as pd
     from markupsafe import Markup
@@ -67,7 +68,65 @@ def series_key(table: pd.DataFrame, name: str) -> Key:
     return Key(name, ROLES[style.colour], _dashes(style.dashes))
 
 
-def gradient_charts(table: pd.DataFrame, matrix: str) -> list[Chart]:
+class TaskCharts(NamedTuple):
+    """The charts of one task; it has no name if there is no other."""
+
+    task: str
+    charts: list[Chart]
+
+
+def by_task(table: pd.DataFrame, order: Sequence[str]) -> dict[str, pd.DataFrame]:
+    """Return the rows of each task with a column ``series`` of its own, in which no task stands.
+
+    Parameters
+    ----------
+    table
+        A table of `gradprobe.frame`, with or without its column ``series``.
+    order
+        Models in the order in which they are to be shown.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> list(by_task(example_results(models=1, lengths=[8]).table, []))
+    ['']
+    """
+    groups = dict(iter(table.groupby("task", sort=False, dropna=False)))
+    only = len(groups) == 1
+    return {
+        "" if only else printable(task): with_series(rows, order) for task, rows in groups.items()
+    }
+
+
+def series_keys(table: pd.DataFrame, tasks: Iterable[pd.DataFrame]) -> dict[str, Key]:
+    """Return the legend's entry of every series, with the look that it has among those of its task.
+
+    Parameters
+    ----------
+    table
+        A table with its column ``series``.
+    tasks
+        Of `by_task`.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> table = with_series(example_results(models=2, lengths=[8]).table)
+    >>> [key.variable for key in series_keys(table, by_task(table, []).values()).values()]
+    ['--series-1', '--series-2']
+    """
+    columns = ["model", "task", "iteration"]
+    found = {}
+    names = table[["series", *columns]].drop_duplicates()
+    for mine in tasks:
+        own = mine[["series", *columns]].drop_duplicates().rename(columns={"series": "own"})
+        both = names.astype({"series": object}).merge(own.astype({"own": object}), on=columns)
+        for name, local in zip(both["series"], both["own"], strict=True):
+            found[str(name)] = series_key(mine, str(local))
+    return found
+
+
+def gradient_charts(table: pd.DataFrame, matrix: str, identifier: str = "gradient") -> list[Chart]:
     """Draw the gradient's norm over time, and enlarged if that shows more."""
     table = table[(table["quantity"] == "log_norm_fro") & (table["matrix"] == matrix)]
     rows = gains(table, matrix)
@@ -83,7 +142,7 @@ def gradient_charts(table: pd.DataFrame, matrix: str) -> list[Chart]:
     for number, shown in enumerate(windows):
         charts.append(
             chart(
-                f"gradient-{matrix.replace('_', '-')}-{number}",
+                f"{identifier}-{matrix.replace('_', '-')}-{number}",
                 f"Log gradient norm {title}{', enlarged' if shown else ''}",
                 text,
                 keys,

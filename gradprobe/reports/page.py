@@ -108,34 +108,44 @@ def build_report(results: Results, command: str = "gradprobe report RESULTS") ->
         gaps=provenance.gaps(results),
         gradients=table is not None and (_says_much(measured) or not any(others.values())),
         unresolved=None if table is None else unresolved(table),
-        **({} if table is None else {**_numbers(table, finished), **_figures(table)}),
+        **({} if table is None else _gradients(table, finished, order)),
         **others,
     )
 
 
-def _numbers(table: pd.DataFrame, cells: Sequence[Cell]) -> dict[str, Any]:
-    summary = summarise(table)
+def _gradients(table: pd.DataFrame, cells: Sequence[Cell], order: Sequence[str]) -> dict[str, Any]:
+    summary, tasks = summarise(table), illustrations.by_task(table, order)
     return {
         "findings": find(table, summary),
         "lengths": sorted({int(length) for length in summary["length"].dropna()}),
         "summary": summary.reset_index().to_dict("records"),
         "real_parts": real_part_summary(table).reset_index().to_dict("records"),
-        "keys": {name: illustrations.series_key(table, name) for name in summary.index},
+        "keys": illustrations.series_keys(table, tasks.values()),
         "seconds": _seconds(table, cells),
+        **_figures(table, tasks),
     }
 
 
-def _figures(table: pd.DataFrame) -> dict[str, Any]:
+def _figures(table: pd.DataFrame, tasks: dict[str, pd.DataFrame]) -> dict[str, Any]:
     spectra, lengths = illustrations.spectrum_panels(table)
     return {
-        "forward": illustrations.gradient_charts(table, "end_to_end"),
-        "backward": illustrations.gradient_charts(table, "tail"),
+        "forward": _gradient_charts(tasks, "end_to_end"),
+        "backward": _gradient_charts(tasks, "tail"),
         "spectra": spectra,
         "length_keys": lengths,
         "euler_panels": illustrations.eigenvalue_panels(table, "vector_field"),
         "step_panels": illustrations.eigenvalue_panels(table, "step"),
         "real_part_charts": illustrations.real_part_charts(table),
     }
+
+
+def _gradient_charts(tasks: dict[str, pd.DataFrame], matrix: str) -> list[illustrations.TaskCharts]:
+    found = [
+        illustrations.TaskCharts(task, illustrations.gradient_charts(rows, matrix, identifier))
+        for number, (task, rows) in enumerate(tasks.items())
+        for identifier in [f"gradient-{number}" if task else "gradient"]
+    ]
+    return [entry for entry in found if entry.charts]
 
 
 def _says_much(measured: pd.DataFrame) -> bool:

@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 _RECORDING = ("iterations", "validate_every", "record_every", "probe_at", "dtype")
-_DEFAULTS: dict[str, Any] = {"momentum": 0.0, "weight_decay": 0.0, "penalty_weight": 0.0}
+_DEFAULTS: dict[str, Any] = {
+    "momentum": 0.0,
+    "weight_decay": 0.0,
+    "penalty_weight": 0.0,
+    "schedule": "constant",
+    "warm_up": 0,
+}
 
 
 def hyper_parameters(specification: Mapping[str, Any]) -> str:

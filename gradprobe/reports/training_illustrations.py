@@ -11,7 +11,7 @@ from gradprobe.reports.figures.moduli import FAILED, eigenvalue_moduli, moduli_w
 from gradprobe.reports.figures.moduli import LABELS as MODULI
 from gradprobe.reports.figures.portrait import phase_portraits
 from gradprobe.reports.figures.survival import accuracy_against_gradient
-from gradprobe.reports.illustrations import Chart, Key, Panel, chart, series_key
+from gradprobe.reports.illustrations import Chart, Key, Panel, TaskCharts, chart, series_key
 from gradprobe.reports.portraits import distances, seeds_differ
 from gradprobe.reports.series import present
 from gradprobe.reports.svg import inline_svg
@@ -23,13 +23,6 @@ if TYPE_CHECKING:
 
     from gradprobe.reports.portraits import Portrait
     from gradprobe.reports.survival import Relation
-
-
-class TaskCharts(NamedTuple):
-    """The charts of one task."""
-
-    task: str
-    charts: list[Chart]
 
 
 class TaskPortraits(NamedTuple):

@@ -8,11 +8,11 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
-from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from html_page import Page
 
 from gradprobe.errors import StoreError
 from gradprobe.reports import build_report
@@ -27,7 +27,6 @@ from gradprobe.reports.example import (
 if TYPE_CHECKING:
     import pandas as pd
 
-VOID = {"meta", "link", "br", "hr", "img", "input"}
 HOSTILE = [
     "<script>alert(1)</script>",
     "\"' onload=alert(1) x='",
@@ -41,53 +40,6 @@ HOSTILE = [
     "a" * 300,
     " ",
 ]
-
-
-class Page(HTMLParser):
-    """What a test wants to know of a page."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(convert_charrefs=True)
-        self.tags: Counter[str] = Counter()
-        self.ids: list[str] = []
-        self.links: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.texts: dict[str, list[str]] = {}
-        self._open: list[str] = []
-        self._section = ""
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags[tag] += 1
-        self.attributes += attrs
-        values = dict(attrs)
-        if identifier := values.get("id"):
-            self.ids.append(identifier)
-            if tag == "h2":
-                self._section = identifier
-        if tag in {"a", "use"} and (link := values.get("href")):
-            self.links.append(link)
-        if tag not in VOID:
-            self._open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in VOID:
-            self._open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self._open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self._open:
-            self.texts.setdefault(self._section, []).append(data)
-
-    def text(self, section: str | None = None) -> str:
-        names = [section] if section else list(self.texts)
-        parts = [part for name in names for part in self.texts.get(name, [])]
-        return re.sub(r"\s+", " ", "".join(parts))
 
 
 @pytest.fixture(scope="module")
