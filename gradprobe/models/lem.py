@@ -8,11 +8,18 @@ import torch
 
 from gradprobe import checks
 from gradprobe.models.cell import Cell
+from gradprobe.models.explicit.rule import (
+    PointwiseRule,
+    sigmoid_backward,
+    tanh_,
+    tanh_backward,
+)
 from gradprobe.models.staged import StagedCell
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.models.explicit.rule import Planes, Step
     from gradprobe.models.initialiser import Initialiser
 
 
@@ -144,6 +151,10 @@ class MemoryStage(LemStage):
         new = (1 - step) * memory + step * torch.tanh(candidate)
         return torch.stack((output, new, self.time_step * torch.sigmoid(to_output)), dim=-2)
 
+    def pointwise_rule(self) -> MemoryRule:
+        """Return `pointwise` with its derivative."""
+        return MemoryRule(self.time_step)
+
     def gates(
         self, state: Tensor, recurrent: Tensor, drive: Tensor, unit_parameters: Tensor
     ) -> dict[str, Tensor]:
@@ -180,3 +191,76 @@ class OutputStage(LemStage):
         output, memory, step = state.unbind(-2)
         new = (1 - step) * output + step * torch.tanh(recurrent + drive).squeeze(-2)
         return torch.stack((new, memory), dim=-2)
+
+    def pointwise_rule(self) -> OutputRule:
+        """Return `pointwise` with its derivative."""
+        return OutputRule()
+
+
+class MemoryRule(PointwiseRule):
+    """φ of the first stage; Δ_t/Δt, Δ̄_t/Δt and the candidate are saved, Δt waits for the products.
+
+    Parameters
+    ----------
+    time_step
+        Δt.
+
+    Examples
+    --------
+    >>> MemoryRule(0.5).saved_planes
+    3
+    """
+
+    saved_planes: ClassVar[int] = 3
+
+    def __init__(self, time_step: float) -> None:
+        self.scale = time_step
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write y_{t-1}, z_t and Δ̄_t."""
+        (output, memory), (same, new, output_step), (to_memory, to_output, candidate), _ = step
+        torch.sub(tanh_(candidate), memory, out=new).mul_(to_memory.sigmoid_())
+        torch.add(memory, new, alpha=self.scale, out=new)
+        torch.mul(to_output.sigmoid_(), self.scale, out=output_step)
+        same.copy_(output)
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the gradients of the three arguments, and of z_{t-1} to the total."""
+        (_, memory), _, (to_memory, to_output, candidate), _ = step
+        _, of_memory, of_output_step, *_ = total
+        by_memory, by_output, by_candidate = to_drive
+        sigmoid_backward(of_output_step, to_output, grad_input=by_output)
+        torch.sub(candidate, memory, out=by_memory).mul_(of_memory)
+        sigmoid_backward(by_memory, to_memory, grad_input=by_memory)
+        torch.mul(of_memory, to_memory, out=by_candidate)
+        of_memory.sub_(by_candidate, alpha=self.scale)
+        tanh_backward(by_candidate, candidate, grad_input=by_candidate)
+
+
+class OutputRule(PointwiseRule):
+    """φ of the second stage; the candidate tanh(W_y z_t + V_y x_t + b_y) is saved.
+
+    Examples
+    --------
+    >>> OutputRule().saved_planes
+    1
+    """
+
+    def forward(self, step: Step, recurrent: Planes) -> None:
+        """Write y_t and z_t."""
+        (output, memory, output_step), (new, same), (candidate,), _ = step
+        torch.sub(tanh_(candidate), output, out=new).mul_(output_step).add_(output)
+        same.copy_(memory)
+
+    def backward(
+        self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes, to_unit: Tensor
+    ) -> None:
+        """Write the gradient of the argument, and of y_{t-1} and Δ̄_t to the total."""
+        (output, _, output_step), _, (candidate,), _ = step
+        of_output, _, of_output_step = total
+        torch.sub(candidate, output, out=of_output_step).mul_(of_output)
+        torch.mul(of_output, output_step, out=to_drive[0])
+        of_output.sub_(to_drive[0])
+        tanh_backward(to_drive[0], candidate, grad_input=to_drive[0])

@@ -13,8 +13,9 @@ from gradprobe.errors import ArgumentError
 from gradprobe.models.explicit.workspace import Workspace
 from gradprobe.models.joint_state import joint_state
 from gradprobe.models.linearisation import linearise
-from gradprobe.models.staged import StagedCell, unroll_stages
+from gradprobe.models.staged import StagedCell
 from gradprobe.models.unrolled import LayerPass, steps_per_chunk, unroll_layer
+from gradprobe.models.unrolled_stages import unroll_stages
 from gradprobe.models.working_copy import working_copy
 
 if TYPE_CHECKING:
@@ -175,11 +176,8 @@ class RecurrentModel(nn.Module):
     def _unrolled(self, inputs: Tensor, state: Tensor) -> list[LayerPass]:
         layers: list[LayerPass] = []
         for cell, initial in zip(self.cells, self.split(state), strict=True):
-            if isinstance(cell, StagedCell):
-                states = unroll_stages(cell, inputs, initial)
-                layers.append(LayerPass.of_states(cell, states))
-            else:
-                layers.append(unroll_layer(cell, inputs, initial, self._workspace))
+            run = unroll_stages if isinstance(cell, StagedCell) else unroll_layer
+            layers.append(run(cell, inputs, initial, self._workspace))
             inputs = layers[-1].hidden
         return layers
 

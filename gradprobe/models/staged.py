@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from torch import nn
-from torch.nn import functional
 
 from gradprobe.errors import UnsupportedModelError
-from gradprobe.models.cell import Cell, unflatten_units
+from gradprobe.models.cell import Cell
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,44 +74,3 @@ class StagedCell(Cell):
             f"a step of {type(self).__name__} has {len(self.sequence)} stages, each with its own "
             f"{method}(); take them from stages()"
         )
-
-
-def unroll_stages(cell: Cell, inputs: Tensor, initial_state: Tensor) -> Tensor:
-    """Return the states s_1 … s_T of a cell of several stages, by plain operations.
-
-    Matrices and drives are computed once for all steps.  Unlike `gradprobe.models.unrolled.unroll`
-    it leaves the way back to autograd, and can be differentiated as often as wanted.
-
-    Parameters
-    ----------
-    cell
-        The cell.
-    inputs
-        x_1 … x_T, shape (T, B, D).
-    initial_state
-        s_0, shape (B, S).
-
-    Returns
-    -------
-    Tensor
-        Shape (T, B, S).
-
-    Examples
-    --------
-    >>> from gradprobe import models
-    >>> cell = models.build("lem", input_size=2, hidden_size=3).cells[0]
-    >>> unroll_stages(cell, torch.zeros(7, 4, 2), torch.zeros(4, 6)).shape
-    torch.Size([7, 4, 6])
-    """
-    stages = [
-        (stage, stage.recurrent_matrix(), stage.drive(inputs).unbind(0), stage.unit_parameters())
-        for stage in cell.stages()
-    ]
-    units, states = unflatten_units(initial_state, cell.components), []
-    for step in range(len(inputs)):
-        for stage, matrix, drives, parameters in stages:
-            product = functional.linear(stage.recurrent_argument(units), matrix)
-            recurrent = unflatten_units(product, stage.recurrent_terms)
-            units = stage.pointwise(units, recurrent, drives[step], parameters)
-        states.append(units)
-    return torch.stack(states).flatten(-2)

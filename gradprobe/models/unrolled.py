@@ -25,6 +25,7 @@ from gradprobe.models.explicit.workspace import Workspace
 
 if TYPE_CHECKING:
     from gradprobe.models.cell import Cell, LocalDerivatives
+    from gradprobe.models.explicit.sweep import Outputs
 
 CHUNK_ELEMENTS = 1 << 20
 """Entries of the largest intermediate tensor of a chunk of steps; bounds the extra memory."""
@@ -93,6 +94,12 @@ class LayerPass(NamedTuple):
         hidden, others = states.split(sizes, dim=-1)
         return cls(hidden, states[-1], others)
 
+    @classmethod
+    def of_planes(cls, outputs: Outputs) -> LayerPass:
+        """Lay the components of a unit, which an explicit pass keeps apart, one after the other."""
+        hidden, others = (part.permute(1, 2, 0, 3).flatten(-2) for part in outputs[:2])
+        return cls(hidden, outputs.final.transpose(0, 1).flatten(-2), others)
+
 
 def unroll_layer(
     cell: Cell, inputs: Tensor, initial_state: Tensor, workspace: Workspace
@@ -127,9 +134,7 @@ def unroll_layer(
     else:
         source = Source(cell.drive(inputs), None, None)
     leaves = Leaves(initial, cell.recurrent_matrix(), cell.unit_parameters(), source)
-    by_component = explicit_pass(Layer(rule, cell, workspace), leaves)
-    hidden, others = (part.permute(1, 2, 0, 3).flatten(-2) for part in by_component[:2])
-    return LayerPass(hidden, by_component.final.transpose(0, 1).flatten(-2), others)
+    return LayerPass.of_planes(explicit_pass(Layer(rule, cell, workspace), leaves))
 
 
 def recurrent_terms(cell: Cell, states: Tensor, matrix: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gradprobe.models.cell import Cell
-    from gradprobe.models.explicit.rule import PointwiseRule
+    from gradprobe.models.explicit.rule import Planes, PointwiseRule
     from gradprobe.models.explicit.workspace import Workspace
 
     Arriving = Sequence[tuple[int, Sequence[Tensor]]]
@@ -116,7 +116,7 @@ class _Explicit(torch.autograd.Function):
         refuse_second_derivatives()
         initial, matrix, unit, *source, states, saved = ctx.saved_tensors
         leaves = Leaves(initial, matrix, unit, Source(*source))
-        sweep = _Backward(ctx.layer, leaves, states, saved, ctx.needs_input_grad[1:])
+        sweep = Backward(ctx.layer, leaves, states, saved, ctx.needs_input_grad[1:])
         return None, *sweep.run(*gradients)
 
 
@@ -148,16 +148,27 @@ def _go_forward(layer: Layer, leaves: Leaves, *, keep: bool) -> tuple[Tensor, Te
         saved = workspace.empty((rule.saved_planes, steps, batch, units[1]), initial)
     else:
         saved = initial.new_empty(rule.saved_planes, chunks[0][1], batch, units[1])
-    stepper = _Forward(layer, leaves.matrix, leaves.unit, batch)
+    stepper = Forward(layer, leaves.matrix, leaves.unit, batch)
     for start, stop in chunks:
         here = saved[:, start:stop] if keep or rule.in_state else saved[:, : stop - start]
-        _fill_drive(layer.cell, leaves.source, here, start, stop)
+        fill_drive(layer.cell, leaves.source, here, start, stop)
         stepper.run(states[:, start : stop + 1], here)
     return states, saved
 
 
-def _fill_drive(cell: Cell, source: Source, planes: Tensor, start: int, stop: int) -> None:
-    """Write the drive of a chunk of steps into the first K planes."""
+def fill_drive(cell: Cell, source: Source, planes: Tensor, start: int, stop: int) -> None:
+    """Write the drive of a chunk of steps into the first K planes.
+
+    Examples
+    --------
+    >>> from gradprobe import models
+    >>> cell = models.build("cornn", input_size=1, hidden_size=2).cells[0]
+    >>> inputs, planes = torch.ones(5, 3, 1), torch.empty(1, 5, 3, 2)
+    >>> source = Source(inputs, cell.input_matrix().detach(), cell.drive_bias().detach())
+    >>> fill_drive(cell, source, planes, 0, 5)
+    >>> torch.allclose(planes[0], cell.drive(inputs)[:, :, 0])
+    True
+    """
     values = source.values[start:stop]
     if source.matrix is None:
         planes[: cell.drive_terms].copy_(values.permute(2, 0, 1, 3))
@@ -172,8 +183,31 @@ def _fill_drive(cell: Cell, source: Source, planes: Tensor, start: int, stop: in
             torch.addmm(source.bias[term * size :][:size], rows, weight.T, out=out)
 
 
-class _Forward:
-    """Goes through the steps of a chunk, one after the other."""
+class Forward:
+    """Goes through the steps of a chunk, one after the other.
+
+    Parameters
+    ----------
+    layer
+        The layer.
+    matrix, unit
+        R and θ.
+    batch
+        B.
+
+    Examples
+    --------
+    >>> from gradprobe import models
+    >>> from gradprobe.models.explicit.rule import rule_of
+    >>> from gradprobe.models.explicit.workspace import Workspace
+    >>> cell = models.build("antisymmetric", input_size=1, hidden_size=2).cells[0]
+    >>> layer = Layer(rule_of(cell), cell, Workspace())
+    >>> forward = Forward(layer, cell.recurrent_matrix().detach(), cell.unit_parameters(), 3)
+    >>> old, new, drive = torch.ones(1, 3, 2), torch.empty(1, 3, 2), torch.zeros(1, 3, 2)
+    >>> forward.step(old, new, drive)
+    >>> torch.allclose(new[0], cell.step(torch.zeros(3, 1), old[0]))
+    True
+    """
 
     def __init__(self, layer: Layer, matrix: Tensor, unit: Tensor, batch: int) -> None:
         cell = layer.cell
@@ -187,22 +221,54 @@ class _Forward:
         self.recurrent = list(matrix.new_empty(shape).unbind(0))
 
     def run(self, states: Tensor, saved: Tensor) -> None:
-        rule, unit, recurrent = self.rule, self.unit, self.recurrent
-        by_step = list(_steps(states))
-        for old, new, planes in zip(by_step, by_step[1:], _steps(saved), strict=False):
-            targets = planes if rule.joined else recurrent
-            for term, component, block, kept in self.blocks:
-                targets[term].addmm_(old[component], block, beta=kept)
-            rule.forward(Step(old, new, planes, unit), recurrent)
+        """Write the states after the first from what `saved` holds of the drive."""
+        by_step = list(planes_by_step(states))
+        for old, new, planes in zip(by_step, by_step[1:], planes_by_step(saved), strict=False):
+            self.step(old, new, planes)
+
+    def step(self, old: Planes, new: Planes, saved: Planes) -> None:
+        """Write one new state."""
+        targets = saved if self.rule.joined else self.recurrent
+        for term, component, block, kept in self.blocks:
+            targets[term].addmm_(old[component], block, beta=kept)
+        self.rule.forward(Step(old, new, saved, self.unit), self.recurrent)
 
 
-def _steps(planes: Tensor) -> Iterator[tuple[Tensor, ...]]:
-    """Yield the planes (B, N) of each step of a tensor (planes, steps, B, N)."""
+def planes_by_step(planes: Tensor) -> Iterator[tuple[Tensor, ...]]:
+    """Yield the planes (B, N) of each step of a tensor (planes, steps, B, N).
+
+    Examples
+    --------
+    >>> steps = list(planes_by_step(torch.zeros(2, 5, 3, 4)))
+    >>> len(steps), [plane.shape for plane in steps[0]]
+    (5, [torch.Size([3, 4]), torch.Size([3, 4])])
+    """
     return zip(*(plane.unbind(0) for plane in planes.unbind(0)), strict=True)
 
 
-class _Backward:
-    """Goes back through time and sums the gradients of the leaves that need one."""
+class Backward:
+    """Goes back through time and sums the gradients of the leaves that need one.
+
+    Parameters
+    ----------
+    layer, leaves
+        The layer and what it is differentiated by.
+    states
+        s_0 … s_T, shape (C, T + 1, B, N).
+    saved
+        What the rule saved, shape (planes, T, B, N).
+    needed
+        Which of the leaves need a gradient.
+
+    Examples
+    --------
+    >>> from gradprobe import models
+    >>> model = models.build("antisymmetric", input_size=1, hidden_size=2)
+    >>> hidden, _ = model(torch.ones(5, 3, 1))
+    >>> hidden.sum().backward()  # by way of this class
+    >>> model.get_parameter("layers.0.bias").grad.shape
+    torch.Size([2])
+    """
 
     def __init__(
         self, layer: Layer, leaves: Leaves, states: Tensor, saved: Tensor, needed: tuple[bool, ...]
@@ -218,6 +284,7 @@ class _Backward:
         self.to_input_matrix = None if matrix is None else torch.zeros_like(matrix)
         self.to_bias = None if bias is None else torch.zeros_like(bias)
         self.total = initial.new_zeros(states.shape[0], *states.shape[2:])
+        self.products = self._products()
 
     def run(
         self, hidden: Tensor | None, others: Tensor | None, final: Tensor | None
@@ -242,25 +309,28 @@ class _Backward:
             here = [(component, plane[start:stop].unbind(0)) for component, plane in arriving]
             drive, recurrent = to_drive[:, : stop - start], to_recurrent[:, : stop - start]
             self._go_back(start, stop, here, drive, recurrent)
-            self._add_products(start, stop, drive, recurrent)
-        return self._scaled()
+            self.add_products(start, stop, drive, recurrent)
+        return self.total.transpose(0, 1) if self.needed[0] else None, *self.scaled()
 
     def _go_back(
         self, start: int, stop: int, arriving: Arriving, drive: Tensor, recurrent: Tensor
     ) -> None:
-        rule, total = self.layer.rule, list(self.total.unbind(0))
-        unit, to_unit = self.leaves.unit, self.to_unit
-        products = self._products()
-        states = list(_steps(self.states[:, start : stop + 1]))
-        saved = list(_steps(self.saved[:, start:stop]))
-        to_drive, to_recurrent = list(_steps(drive)), list(_steps(recurrent))
+        total = list(self.total.unbind(0))
+        states = list(planes_by_step(self.states[:, start : stop + 1]))
+        saved = list(planes_by_step(self.saved[:, start:stop]))
+        to_drive, to_recurrent = list(planes_by_step(drive)), list(planes_by_step(recurrent))
         for t in range(stop - start - 1, -1, -1):
             for component, gradients in arriving:
                 total[component].add_(gradients[t])
-            step = Step(states[t], states[t + 1], saved[t], unit)
-            rule.backward(step, total, to_drive[t], to_recurrent[t], to_unit)
-            for component, term, block, kept in products:
-                total[component].addmm_(to_recurrent[t][term], block, beta=kept, alpha=rule.scale)
+            step = Step(states[t], states[t + 1], saved[t], self.leaves.unit)
+            self.step(step, total, to_drive[t], to_recurrent[t])
+
+    def step(self, step: Step, total: Planes, to_drive: Planes, to_recurrent: Planes) -> None:
+        """Go back through one step, from the gradient of s_t to that of s_{t-1}, in place."""
+        rule = self.layer.rule
+        rule.backward(step, total, to_drive, to_recurrent, self.to_unit)
+        for component, term, block, kept in self.products:
+            total[component].addmm_(to_recurrent[term], block, beta=kept, alpha=rule.scale)
 
     def _products(self) -> list[tuple[int, int, Tensor, int]]:
         """Return R's blocks: component they lead to, recurrent term, whether the total stays."""
@@ -272,7 +342,7 @@ class _Backward:
             result.append((component, term, block, int(kept)))
         return result
 
-    def _add_products(self, start: int, stop: int, drive: Tensor, recurrent: Tensor) -> None:
+    def add_products(self, start: int, stop: int, drive: Tensor, recurrent: Tensor) -> None:
         """Add a chunk's part of the gradients of R, U, b and the inputs."""
         _, matrix_needed, _, _, input_matrix_needed, bias_needed = self.needed
         size = self.layer.cell.hidden_size
@@ -296,7 +366,8 @@ class _Backward:
                 out = self.to_values[start:stop].view(-1, values.shape[-1])
                 out.addmm_(part, weight, beta=int(term > 0))
 
-    def _scaled(self) -> tuple[Tensor | None, ...]:
+    def scaled(self) -> tuple[Tensor | None, ...]:
+        """Return the gradients of R, θ, the inputs, U and b that were asked for."""
         scale = self.layer.rule.scale
         products = (
             self.to_matrix,
@@ -309,8 +380,7 @@ class _Backward:
             for gradient in products:
                 if gradient is not None:
                     gradient.mul_(scale)
-        results = (self.total.transpose(0, 1), *products)
         return tuple(
             gradient if needed else None
-            for gradient, needed in zip(results, self.needed, strict=True)
+            for gradient, needed in zip(products, self.needed[1:], strict=True)
         )
