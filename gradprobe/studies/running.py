@@ -140,14 +140,14 @@ def run_study(
             checkpoints.remove(stored)
         watcher.planned(len(grid), len(grid))
         return Summary(len(grid), 0, [])
-    _check_data(study, waiting)
+    data = _data_provenance(study, waiting)
     with listening() as interruption, Workers(count, study.grid.threads_per_cell) as pool:
         watcher.checking()
         costs = _rehearsed_costs(study, waiting, rehearse, pool, interruption)
         with Writer(folder, study) as writer:
             checkpoints.remove(stored)
             watcher.planned(len(grid), len(grid) - len(waiting))
-            recorder = _Recorder(writer, checkpoints, study, count)
+            recorder = _Recorder(writer, checkpoints, data, count)
             engine = Engine(
                 pool, compute, checkpoints.path, recorder.record, watcher, Forecast(costs, count)
             )
@@ -181,12 +181,12 @@ class _Recorder:
     """Writes each outcome with where it came from, and remembers the failures."""
 
     def __init__(
-        self, writer: Writer, checkpoints: _Checkpoints, study: Study, workers: int
+        self, writer: Writer, checkpoints: _Checkpoints, data: dict[str, str], workers: int
     ) -> None:
         self._writer = writer
         self._checkpoints = checkpoints
         self._origin = {**provenance(), "workers": workers}
-        self._data = {task.label: task.build().provenance for task in study.tasks}
+        self._data = data
         self.failures: list[tuple[Cell, str]] = []
 
     def record(self, cell: Cell, outcome: Outcome) -> None:
@@ -197,17 +197,21 @@ class _Recorder:
             self._checkpoints.remove([cell.hash])
 
 
-def _check_data(study: Study, waiting: Sequence[Cell]) -> None:
-    """Refuse the study if data that it needs are not there."""
+def _data_provenance(study: Study, waiting: Sequence[Cell]) -> dict[str, str]:
+    """Return where each needed task's data come from, or refuse the study if some are missing."""
     needed = {cell.task for cell in waiting}
-    mistakes = []
+    found, mistakes = {}, []
     for index, choice in enumerate(study.tasks):
+        if choice.label not in needed:
+            continue
+        task = choice.build()
         try:
-            if choice.label in needed:
-                choice.build().check_data()
+            task.check_data()
+            found[choice.label] = task.provenance
         except GradprobeError as error:
             mistakes.append(f"tasks[{index}] ({choice.label}): {error}")
     refuse(study.file_name, mistakes)
+    return found
 
 
 def _worker_count(requested: int | None, threads: int, waiting: int) -> int:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,10 +22,8 @@ from gradprobe.studies.running import run_study
 from gradprobe.studies.store import StudyResults, load, read_results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
-
-    from gradprobe.studies.schema import Study
 
 TRAINED = """\
 name = "trained"
@@ -75,15 +74,10 @@ if __name__ == "__main__":
 """
 
 
-def study(iterations: int = 200) -> Study:
-    text = TRAINED.replace("iterations = 200", f"iterations = {iterations}")
-    return parse_study(text, "trained.toml")
-
-
 @pytest.fixture(scope="module")
 def results(tmp_path_factory: pytest.TempPathFactory) -> StudyResults:
     folder = tmp_path_factory.mktemp("trained")
-    assert run_study(study(), folder, workers=2).finished == 2
+    assert run_study(parse_study(TRAINED, "trained.toml"), folder, workers=2).finished == 2
     assert sorted(path.name for path in folder.iterdir()) == ["results.sqlite", "writer.lock"]
     return read_results(folder)
 
@@ -152,31 +146,40 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def start(folder: Path, long: Study) -> subprocess.Popen[bytes]:
+@contextmanager
+def started(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a run in a process group of its own, which is killed in the end."""
     (folder / "run.py").write_text(SCRIPT)
-    (folder / "trained.toml").write_text(long.text)
-    return subprocess.Popen(
-        [sys.executable, "run.py"], cwd=folder, start_new_session=True, stderr=subprocess.PIPE
-    )
+    (folder / "trained.toml").write_text(TRAINED)
+    with subprocess.Popen(
+        [sys.executable, "run.py"], cwd=folder, start_new_session=True
+    ) as process:
+        try:
+            yield process
+        finally:
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def saved_at(paths: list[Path]) -> list[int]:
+    return [path.stat().st_mtime_ns for path in paths]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_study_goes_on_inside_its_cells_to_the_same_table(
-    tmp_path: Path, number: signal.Signals
+    tmp_path: Path, results: StudyResults, number: signal.Signals
 ) -> None:
-    long, folder = study(400), tmp_path / "results"
-    saved = [folder / "checkpoints" / f"{cell.hash}.pt" for cell in cells(long)]
-    process = start(tmp_path, long)
-    wait_for(lambda: all(path.exists() for path in saved))  # the first at iteration 100, to probe
-    before = [torch.load(path, weights_only=True)["contents"]["iteration"] for path in saved]
-    os.killpg(process.pid, number)
-    assert process.wait(timeout=60) == (-9 if number == signal.SIGKILL else 128 + number)
-    after = [torch.load(path, weights_only=True)["contents"]["iteration"] for path in saved]
-    assert max(after) < 400
+    trained, folder = parse_study(TRAINED, "trained.toml"), tmp_path / "results"
+    saved = [folder / "checkpoints" / f"{cell.hash}.pt" for cell in cells(trained)]
+    with started(tmp_path) as process:
+        wait_for(lambda: all(path.exists() for path in saved))  # before the probes
+        before = saved_at(saved)
+        os.killpg(process.pid, number)
+        assert process.wait(timeout=60) == (-9 if number == signal.SIGKILL else 128 + number)
     if number != signal.SIGKILL:
-        assert all(late > early for late, early in zip(after, before, strict=True))
+        assert all(late > early for late, early in zip(saved_at(saved), before, strict=True))
+    assert read_results(folder).cells == []
 
-    assert run_study(long, folder, workers=2).finished == 2
+    assert run_study(trained, folder, workers=1).finished == 2
     assert not (folder / "checkpoints").exists()
-    run_study(long, tmp_path / "undisturbed", workers=1)
-    pd.testing.assert_frame_equal(load(folder), load(tmp_path / "undisturbed"), check_exact=True)
+    pd.testing.assert_frame_equal(load(folder), results.table, check_exact=True)
