@@ -11,7 +11,13 @@ from gradprobe.reports.illustrations import series_key
 from gradprobe.reports.portraits import portraits
 from gradprobe.reports.series import present
 from gradprobe.reports.survival import relations
-from gradprobe.reports.trainings import at_the_end, outcomes, training_rows, trainings
+from gradprobe.reports.trainings import (
+    at_the_end,
+    not_learned,
+    outcomes,
+    training_rows,
+    trainings,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,9 +52,9 @@ def other_sections(
     runs = trainings(table, cells)
     found = outcomes(runs, cells)
     related = relations(table, runs)
-    failed = _failed(table, found)
     every = portraits(table, order)
     ends = at_the_end(table, order)
+    failed = not_learned(ends, found)
     keys = {name: series_key(rows, name) for name in present(rows)}
     return {
         "training_answer": training_answer.answer(found, related) if len(found) else None,
@@ -60,12 +66,3 @@ def other_sections(
         "dynamics_answer": dynamics_answer.answer(every) if every else None,
         "portraits": illustrations.portrait_panels(every),
     }
-
-
-def _failed(table: pd.DataFrame, found: pd.DataFrame) -> list[str]:
-    """Return the series of `at_the_end` whose models did not learn."""
-    if found.empty or not (table["probe"] == "end_to_end_eigenvalues").any():
-        return []
-    ends = at_the_end(table).drop_duplicates("series")[["series", "task", "model"]]
-    failed = found[found["learned"].eq(False)]
-    return [str(name) for name in ends.merge(failed[["task", "model"]])["series"]]

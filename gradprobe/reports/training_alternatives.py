@@ -70,22 +70,23 @@ def survival(relation: Relation) -> str:
     return f"Median log gain and test accuracy: {joined}{_more(len(medians))}.{known}"
 
 
-def moduli(table: pd.DataFrame, quantity: str, failed: Collection[str]) -> str:
+def moduli(table: pd.DataFrame, quantity: str, failed: Collection[tuple[str, int]]) -> str:
     """Describe eigenvalue moduli over T by their ends.
 
     Examples
     --------
     >>> from gradprobe.reports.example_trainings import example_moduli
     >>> from gradprobe.reports.trainings import at_the_end
-    >>> moduli(at_the_end(example_moduli().table), "log_mean_modulus", ["LSTM"])[:75]
-    'Medians, shortest to longest T: LSTM (did not learn) −40.0 to −320; Antisym'
+    >>> moduli(at_the_end(example_moduli().table), "log_mean_modulus", [("LSTM", 800)])[:75]
+    'Medians, shortest to longest T: LSTM −40.0 to −320 (not learned at T = 800)'
     """
     band = moduli_band(table, quantity)
     parts = []
     for name, rows in band.groupby("series", observed=True):
         ends = (logarithm(float(rows["median"].iloc[place])) for place in (0, -1))
-        mark = " (did not learn)" if name in failed else ""
-        parts.append(f"{name}{mark} {' to '.join(ends)}")
+        lengths = [f"{x}" for x in rows["x"] if (name, x) in failed]
+        mark = f" (not learned at T = {', '.join(lengths)})" if lengths else ""
+        parts.append(f"{name} {' to '.join(ends)}{mark}")
     joined = "; ".join(parts[:_MOST])
     return f"Medians, shortest to longest T: {joined}{_more(len(parts))}."
 

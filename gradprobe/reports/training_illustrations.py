@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from gradprobe.reports import training_alternatives as alternatives
 from gradprobe.reports.figures.distance import distance_from_origin
 from gradprobe.reports.figures.learning import LABELS, learning_curve
-from gradprobe.reports.figures.moduli import FAILED, eigenvalue_moduli, moduli_window
 from gradprobe.reports.figures.moduli import LABELS as MODULI
+from gradprobe.reports.figures.moduli import (
+    eigenvalue_moduli,
+    moduli_band,
+    moduli_window,
+    named,
+)
 from gradprobe.reports.figures.portrait import phase_portraits
 from gradprobe.reports.figures.survival import accuracy_against_gradient
 from gradprobe.reports.illustrations import Chart, Key, Panel, TaskCharts, chart, series_key
@@ -83,7 +88,7 @@ def survival_charts(relations: Sequence[Relation], order: Sequence[str]) -> list
     ]
 
 
-def moduli_charts(rows: pd.DataFrame, failed: Collection[str]) -> list[Chart]:
+def moduli_charts(rows: pd.DataFrame, failed: Collection[tuple[str, int]]) -> list[Chart]:
     """Draw mean and spread of the end-to-end Jacobian's eigenvalue moduli over T.
 
     Parameters
@@ -91,12 +96,13 @@ def moduli_charts(rows: pd.DataFrame, failed: Collection[str]) -> list[Chart]:
     rows
         Of `gradprobe.reports.trainings.at_the_end`.
     failed
-        Series that did not learn.
+        Of `gradprobe.reports.trainings.not_learned`.
     """
     charts = []
     for quantity, label in MODULI.items():
         if not (rows["quantity"] == quantity).any():
             continue
+        names = named(moduli_band(rows, quantity), failed)
         windows = [None] if (window := moduli_window(rows, quantity)) is None else [None, window]
         for number, shown in enumerate(windows):
             charts.append(
@@ -105,7 +111,7 @@ def moduli_charts(rows: pd.DataFrame, failed: Collection[str]) -> list[Chart]:
                     f"{label.capitalize()} over T{', enlarged' if shown else ''}",
                     alternatives.moduli(rows, quantity, failed),
                     [
-                        key._replace(name=key.name + FAILED * (key.name in failed))
+                        key._replace(name=names[key.name])
                         for key in _keys(rows[rows["quantity"] == quantity])
                     ],
                     lambda quantity=quantity, shown=shown, **size: eigenvalue_moduli(

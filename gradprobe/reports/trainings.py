@@ -239,7 +239,8 @@ def at_the_end(table: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With the categorical column ``series``: the model, and the task if there are several.
+        With the categorical column ``series``: the model alone if no two tasks share a length, as
+        where a model was trained for each length; else the model and the task.
 
     Examples
     --------
@@ -251,4 +252,32 @@ def at_the_end(table: pd.DataFrame, order: Sequence[str] = ()) -> pd.DataFrame:
     last = rows.groupby(KEYS, dropna=False)["iteration"].transform("max")
     # Iterations may differ between models; what is shown of each is its last.
     kept = rows[(rows["iteration"] == last) | last.isna()].assign(iteration=0)
-    return with_series(kept, order)
+    tasks = kept.groupby("length")["task"].nunique()
+    named = with_series(kept.assign(task="") if (tasks <= 1).all() else kept, order)
+    return named.assign(task=kept["task"])
+
+
+def not_learned(ends: pd.DataFrame, found: pd.DataFrame) -> set[tuple[str, int]]:
+    """Return the series and lengths of `ends` whose models did not learn their task.
+
+    Parameters
+    ----------
+    ends
+        Of `at_the_end`.
+    found
+        Of `outcomes`.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example_trainings import example_moduli
+    >>> results = example_moduli()
+    >>> found = outcomes(trainings(results.table, results.cells), results.cells)
+    >>> sorted(not_learned(at_the_end(results.table), found))
+    [('LSTM', 100), ('LSTM', 200), ('LSTM', 400), ('LSTM', 800)]
+    """
+    if ends.empty or found.empty:
+        return set()
+    failed = found.loc[found["learned"].eq(False), KEYS].astype(str)
+    names = ends[["series", "length", *KEYS]].drop_duplicates()
+    both = names.astype({"series": object, "task": str, "model": str}).merge(failed, on=KEYS)
+    return {(str(name), int(n)) for name, n in zip(both["series"], both["length"], strict=True)}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from gradprobe.reports.figures.curves import draw_curves
 from gradprobe.reports.figures.ends import height_for
 from gradprobe.reports.figures.style import MUTED, axes_within, drawing, look, pixels
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     import pandas as pd
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LABELS = {
@@ -27,7 +30,7 @@ def eigenvalue_moduli(
     table: pd.DataFrame,
     quantity: str = "log_mean_modulus",
     *,
-    failed: Collection[str] = (),
+    failed: Collection[tuple[str, int]] = (),
     window: tuple[float, float] | None = None,
     width: float = 760,
     height: float = 320,
@@ -42,7 +45,8 @@ def eigenvalue_moduli(
     quantity
         ``log_mean_modulus`` or ``log_std_modulus``.
     failed
-        Series that did not learn: drawn with crosses, and named so.
+        Series and lengths whose models did not learn, of `gradprobe.reports.trainings.not_learned`:
+        drawn with crosses; a series of which none learned is named so.
     window
         Show only these values, to enlarge the models that survive.
     width, height
@@ -59,34 +63,48 @@ def eigenvalue_moduli(
     --------
     >>> from gradprobe.reports.example_trainings import example_moduli
     >>> from gradprobe.reports.trainings import at_the_end
-    >>> figure = eigenvalue_moduli(at_the_end(example_moduli().table), failed=["LSTM"])
+    >>> figure = eigenvalue_moduli(at_the_end(example_moduli().table), failed=[("LSTM", 100)])
     >>> figure.axes[0].get_xlabel()
     'length T'
     """
     band = moduli_band(table, quantity)
-    names = {name: name + FAILED * (name in failed) for name in band["series"].cat.categories}
+    names = named(band, failed)
     marked = band.assign(series=band["series"].cat.rename_categories(names))
+    crosses = {(names[name], length) for name, length in failed if name in names}
     with drawing():
         figure = pixels(width, height_for(len(present(marked)), height, 70))
         axes = axes_within(figure, left=64, right=room, bottom=48, top=14)
         draw_curves(axes, marked, at_least=(-1.0, 1.0), window=window, room=room)
         for name, rows in marked[marked["resolved"]].groupby("series", observed=True):
             style = look(position(marked, str(name)))
-            cross = str(name).endswith(FAILED)
-            axes.plot(
-                rows["x"],
-                rows["median"],
-                "x" if cross else style.marker,
-                color=style.colour,
-                markersize=8 if cross else 5,
-                markeredgewidth=2 if cross else 0,
-            )
+            failing = [(name, x) in crosses for x in rows["x"]]
+            _marks(axes, rows[failing], "x", style.colour)
+            _marks(axes, rows[~np.array(failing)], style.marker, style.colour)
         axes.axhline(0, color=MUTED, linewidth=0.8)
         lengths = sorted(set(band["x"]))
         axes.set_xticks(lengths, [f"{length:,}" for length in lengths])
         axes.set_xlim(0.92 * lengths[0], 1.03 * lengths[-1])
         axes.set(xlabel="length T", ylabel=LABELS[quantity])
     return figure
+
+
+def named(band: pd.DataFrame, failed: Collection[tuple[str, int]]) -> dict[str, str]:
+    """Return the name of each series, with a note if its models learned at no length.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> band = pd.DataFrame({"series": pd.Categorical(["a", "a", "b"]), "x": [1, 2, 1]})
+    >>> named(band, [("a", 1), ("b", 1)])
+    {'a': 'a', 'b': 'b (did not learn)'}
+    """
+    lengths = band.groupby("series", observed=False)["x"].unique()
+    return {
+        str(name): f"{name}{FAILED}"
+        if len(own) and all((name, x) in failed for x in own)
+        else str(name)
+        for name, own in lengths.items()
+    }
 
 
 def moduli_band(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
@@ -101,6 +119,14 @@ def moduli_band(table: pd.DataFrame, quantity: str) -> pd.DataFrame:
     """
     band = bands(table[table["quantity"] == quantity], "length")
     return band.assign(x=band["length"].astype(int)).sort_values(["series", "x"], ignore_index=True)
+
+
+def _marks(axes: Axes, rows: pd.DataFrame, marker: str, colour: str) -> None:
+    cross = marker == "x"
+    size, edge = (8, 2) if cross else (5, 0)
+    axes.plot(
+        rows["x"], rows["median"], marker, color=colour, markersize=size, markeredgewidth=edge
+    )
 
 
 def moduli_window(table: pd.DataFrame, quantity: str) -> tuple[float, float] | None:
