@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -98,10 +97,24 @@ def measure(specification: dict[str, Any], model: RecurrentModel) -> pd.DataFram
         specification["sequences"], generator_of(specification, "inputs"), specification["split"]
     )
     return probes.probe(
-        model if model.dtype == dtype else copy.deepcopy(model).to(dtype),
+        _in_dtype(specification, model, dtype),
         inputs.to(dtype),
         probes=specification["probes"],
         lengths=specification["lengths"],
         dtype=dtype,
         generator=generator_of(specification, "probes"),
     )
+
+
+def _in_dtype(
+    specification: dict[str, Any], model: RecurrentModel, dtype: torch.dtype
+) -> RecurrentModel:
+    """Return `model`, or a new one with its values if it has another dtype.
+
+    `torch.nn.Module.to` would discard the imaginary parts of complex parameters.
+    """
+    if model.dtype == dtype:
+        return model
+    converted = model_of(specification, dtype)
+    converted.load_state_dict(model.state_dict())
+    return converted

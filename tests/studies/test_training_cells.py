@@ -8,15 +8,17 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 import torch
 
-from gradprobe import models, probes, tasks
+from gradprobe import frame, models, probes, tasks
+from gradprobe.models.registry import MODELS
 from gradprobe.seeds import stream_seed
 from gradprobe.studies.grid import cells
+from gradprobe.studies.measuring import measure, model_of
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.running import run_study
 from gradprobe.studies.store import StudyResults, load, read_results
@@ -183,3 +185,34 @@ def test_an_interrupted_study_goes_on_inside_its_cells_to_the_same_table(
     assert run_study(trained, folder, workers=1).finished == 2
     assert not (folder / "checkpoints").exists()
     pd.testing.assert_frame_equal(load(folder), results.table, check_exact=True)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_trained_model_is_probed_with_the_values_it_has(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In double precision, whatever its parameters are: complex, parametrised, stacked."""
+    seen: list[models.RecurrentModel] = []
+
+    def look(model: models.RecurrentModel, inputs: torch.Tensor, **options: Any) -> pd.DataFrame:
+        seen.append(model)
+        return frame.rows(value=0.0)
+
+    monkeypatch.setattr(probes, "probe", look, raising=False)
+    specification = {
+        "model": {"name": name, "hidden_size": 4, "num_layers": 2, "options": {}},
+        "task": {"name": "digits_rows", "options": {}},
+        **{"seed": 0, "dtype": "float64", "sequences": 1, "split": "train"},
+        **{"probes": {}, "lengths": [8]},
+    }
+    model = model_of(specification, torch.float32)
+    source = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=source))
+    measure(specification, model)
+    inputs = torch.randn(5, 3, 8, generator=source)
+    expected, _ = model(inputs)
+    found, _ = seen[0](inputs.double())
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found.float(), expected, rtol=1e-3, atol=1e-5)
