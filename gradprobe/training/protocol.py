@@ -96,12 +96,14 @@ class TrainingProtocol(BaseModel):
                 f"got {self.momentum} with {self.optimizer}"
             )
         steps = (self.schedule_every, self.schedule_factor)
-        if (self.schedule == "step") != all(value is not None for value in steps) or (
-            self.schedule != "step" and any(value is not None for value in steps)
-        ):
+        if any((value is None) == (self.schedule == "step") for value in steps):
             raise ValueError(
                 "schedule_every and schedule_factor belong to schedule 'step', which needs both; "
                 f"got {steps[0]} and {steps[1]} with schedule {self.schedule!r}"
+            )
+        if self.warm_up > self.iterations:
+            raise ValueError(
+                f"warm_up must be at most the {self.iterations} iterations, got {self.warm_up}"
             )
         late = [at for at in self.probed_iterations if at > self.iterations]
         if late:
