@@ -47,7 +47,8 @@ def modrelu(units: Tensor, bias: Tensor) -> Tensor:
 
     At z = 0 it is 0.  Its derivative there is 0 for b < 0 and the identity for b = 0, where
     modReLU is the identity altogether; for b > 0, where it jumps to a circle of radius b, there is
-    none, and it is NaN.
+    none, and 0 stands for it, as for that of sign(z): a sequence that begins with zeros can be
+    trained on.
 
     Parameters
     ----------
@@ -71,20 +72,18 @@ def modrelu(units: Tensor, bias: Tensor) -> Tensor:
     # The modulus has no derivative at zero: what stands there instead must not lead to it.
     modulus = torch.hypot(torch.where(at_zero, one, real), imaginary)
     factor = torch.where(at_zero, factor_at_zero(bias), torch.relu(modulus + bias) / modulus)
-    jumps = (at_zero & (bias > 0)).unsqueeze(-2)
-    return torch.where(jumps, torch.zeros_like(units), units * factor.unsqueeze(-2))
+    return units * factor.unsqueeze(-2)
 
 
 def factor_at_zero(bias: Tensor) -> Tensor:
-    """Return the limit of (|z| + b)₊/|z| for z → 0: 0, 1 or infinite by the sign of b.
+    """Return what stands for (|z| + b)₊/|z| at z = 0: 1 for b = 0, as it is for every z, else 0.
 
     Examples
     --------
     >>> factor_at_zero(torch.tensor([-0.5, 0.0, 0.5])).tolist()
-    [0.0, 1.0, inf]
+    [0.0, 1.0, 0.0]
     """
-    zero, one = torch.zeros_like(bias), torch.ones_like(bias)
-    return torch.where(bias < 0, zero, torch.where(bias > 0, torch.inf, one))
+    return (bias == 0).to(bias.dtype)
 
 
 class ModReluOfComplexRule(PointwiseRule):

@@ -356,6 +356,22 @@ def test_the_penalty_of_kronecker_units_draws_the_factors_to_unitary_ones() -> N
     torch.testing.assert_close(matrix.mH @ matrix, identity, rtol=0, atol=1e-5)
 
 
+def test_kronecker_units_train_on_sequences_that_begin_with_zeros() -> None:
+    """Where h = V x = 0 and b > 0 modReLU jumps; the gradient must not be NaN."""
+    model = build("kru")
+    inputs = draw_inputs().requires_grad_()
+    hidden, _ = model(torch.cat((torch.zeros_like(inputs), inputs)))
+    later, _ = model(inputs)
+    assert not hidden[: len(inputs)].any()
+    torch.testing.assert_close(hidden[len(inputs) :], later, rtol=0, atol=1e-14)
+    leaves = [inputs, *model.parameters()]
+    padded = torch.autograd.grad(hidden[-1].square().sum(), leaves)
+    for ours, expected in zip(
+        padded, torch.autograd.grad(later[-1].square().sum(), leaves), strict=True
+    ):
+        torch.testing.assert_close(ours, expected, rtol=0, atol=1e-13)
+
+
 def test_kronecker_factors_of_any_sizes_make_the_matrix() -> None:
     cell = cell_of("kru", 12, factor_sizes=[3, 4])
     assert isinstance(cell, Kru)
