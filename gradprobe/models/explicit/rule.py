@@ -147,8 +147,8 @@ def tanh_(values: Tensor, out: Tensor | None = None) -> Tensor:
     >>> tanh_(torch.tensor([0.0, 0.5, 100.0]))
     tensor([0.0000, 0.4621, 1.0000])
     """
-    result = values if out is None else out
-    if values.device.type == "cpu" and values.dtype in DTYPES_OF_NUMPY:
-        np.tanh(values.numpy(), out=result.numpy())
-        return result
-    return torch.tanh(values, out=result)
+    if not (values.is_cpu and values.dtype in DTYPES_OF_NUMPY):
+        return torch.tanh(values, out=values if out is None else out)
+    array = values.numpy()
+    np.tanh(array, out=array if out is None else out.numpy())
+    return values if out is None else out

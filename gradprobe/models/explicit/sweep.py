@@ -10,13 +10,13 @@ from torch import Tensor
 
 from gradprobe.errors import UnsupportedModelError
 from gradprobe.models.explicit.rule import Step
+from gradprobe.models.explicit.workspace import Workspace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from gradprobe.models.cell import Cell
     from gradprobe.models.explicit.rule import Planes, PointwiseRule
-    from gradprobe.models.explicit.workspace import Workspace
 
     Arriving = Sequence[tuple[int, Sequence[Tensor]]]
 
@@ -135,12 +135,12 @@ def _go_forward(layer: Layer, leaves: Leaves, *, keep: bool) -> tuple[Tensor, Te
 
     Without `keep` only one chunk of what is saved exists at a time.
     """
-    rule, workspace = layer.rule, layer.workspace
+    rule, workspace = layer.rule, layer.workspace if keep else Workspace()
     values, initial = leaves.source.values, leaves.initial
     steps, batch = values.shape[:2]
     chunks, units = layer.chunks(steps, batch), initial.shape[1:]
     shape = (units[0], steps + 1, batch, units[1])
-    states = workspace.empty(shape, initial) if keep else initial.new_empty(shape)
+    states = workspace.empty(shape, initial)
     states[:, 0] = initial.transpose(0, 1)
     if rule.in_state:
         saved = states[:1, 1:]

@@ -11,12 +11,18 @@ import math
 import weakref
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
+
+    Block = np.ndarray[tuple[int], np.dtype[np.uint8]]
+
+ALIGNMENT = 64
+"""Bytes; what torch's own tensors start at a multiple of."""
 
 WORTH_KEEPING = 1 << 20
 """Bytes of the smallest block that is kept; the allocator itself keeps smaller ones."""
@@ -48,7 +54,7 @@ class Workspace:
     """
 
     def __init__(self) -> None:
-        self._free: list[tuple[int, Tensor]] = []
+        self._free: list[tuple[int, Block]] = []
         self._lent = 0
 
     def empty(self, shape: Sequence[int], like: Tensor) -> Tensor:
@@ -61,22 +67,24 @@ class Workspace:
     @property
     def free_bytes(self) -> int:
         """The memory that is kept and not lent out."""
-        return sum(block.numel() for _, block in list(self._free))
+        return sum(block.size - ALIGNMENT for _, block in list(self._free))
 
-    def _block(self, size: int) -> Tensor:
+    def _block(self, size: int) -> Block:
         self._lent += 1
         free, self._free = self._free, []
         found = None
         for last_used, block in free:
-            if found is None and block.numel() == size:
+            if found is None and block.size == size + ALIGNMENT:
                 found = block
             elif self._lent - last_used <= KEPT_FOR:
                 self._free.append((last_used, block))
-        return torch.empty(size, dtype=torch.uint8) if found is None else found
+        # NumPy asks the operating system for large pages, which are faster to come by.
+        return np.empty(size + ALIGNMENT, np.uint8) if found is None else found
 
-    def _lend(self, block: Tensor) -> Tensor:
+    def _lend(self, block: Block) -> Tensor:
         # The storage of the tensor that is lent holds the array, and with it ends the array's life.
-        array = block.numpy()
+        start = -block.ctypes.data % ALIGNMENT
+        array = block[start : start + block.size - ALIGNMENT]
         finalizer = weakref.finalize(array, _take_back, weakref.ref(self), block)
         finalizer.atexit = False
         return torch.from_numpy(array)
@@ -88,7 +96,7 @@ class Workspace:
         return Workspace, ()
 
 
-def _take_back(owner: weakref.ref[Workspace], block: Tensor) -> None:
+def _take_back(owner: weakref.ref[Workspace], block: Block) -> None:
     workspace = owner()
     if workspace is not None:
         workspace._free.append((workspace._lent, block))
