@@ -117,9 +117,10 @@ def run(
 ) -> None:
     """Run a study, or go on with it, and write its report.
 
-    A study measures several models at several seeds.  Each of these cells is stored as soon as it
-    is finished, so a run can be interrupted at any time; the same command goes on with the cells
-    that are missing.  Standard output ends with the path of the report, one HTML file.
+    A study measures several models on several tasks at several seeds, trained or not.  Each of
+    these cells is stored as soon as it is finished, and a training saves checkpoints, so a run can
+    be interrupted at any time; the same command goes on with what is missing.  Standard output ends
+    with the path of the report, one HTML file.
     """
     checked = studies.load_study(study)
     folder = Path("results") / checked.name if results is None else results
