@@ -82,6 +82,8 @@ class TrainingRun:
                 self.save()
                 raise TrainingInterruptedError(self.iteration, self.protocol.iterations)
 
+        if self._ended():
+            return
         check()
         self._visit(listeners.probes, check)
         while self._unfinished():
@@ -92,6 +94,9 @@ class TrainingRun:
             if time.monotonic() - self._saved >= self._pause:
                 self.save()
         self.save()
+
+    def _ended(self) -> bool:
+        return self.history.diverged or "test" in self.visited
 
     def _unfinished(self) -> bool:
         return self.iteration < self.protocol.iterations and not self.history.diverged
