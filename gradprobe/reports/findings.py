@@ -64,16 +64,30 @@ def find(table: pd.DataFrame, summary: pd.DataFrame) -> Findings:
     """
     judged = summary[summary["gain_length"].notna()]
     few = len(judged) <= MOST_SENTENCES
+    noun = counted_as(table)
     others = [_spectra(summary), _euler(table, summary), _unresolved(table, summary)]
     return Findings(
-        _lead(judged, len(summary)),
-        by_model(table, judged) if few else by_verdict(judged),
+        _lead(judged, len(summary), noun),
+        by_model(table, judged) if few else by_verdict(judged, noun),
         [sentence for sentence in others if sentence],
         _criterion(judged),
     )
 
 
-def _lead(judged: pd.DataFrame, models: int) -> Markup:
+def counted_as(table: pd.DataFrame) -> str:
+    """Return what a series is called where series are counted: a model, or a case of several.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> from gradprobe.reports.series import with_series
+    >>> counted_as(with_series(example_results(models=2, lengths=[8]).table))
+    'model'
+    """
+    return "model" if table["series"].nunique() == table["model"].nunique() else "case"
+
+
+def _lead(judged: pd.DataFrame, models: int, noun: str) -> Markup:
     if judged.empty:
         return Markup(
             "Neither gradient norms nor singular values were measured, so whether the gradient "
@@ -89,7 +103,7 @@ def _lead(judged: pd.DataFrame, models: int) -> Markup:
         verdict: [str(name) for name in judged.index[judged["verdict"] == verdict]]
         for verdict in Verdict
     }
-    survivors = _share(groups.pop(Verdict.SURVIVES), len(judged), " of the {} models")
+    survivors = _share(groups.pop(Verdict.SURVIVES), len(judged), f" of the {{}} {noun}s")
     rest = [
         Markup("{} in {}").format(str(verdict), _share(names, len(judged)))
         for verdict, names in groups.items()
@@ -99,7 +113,7 @@ def _lead(judged: pd.DataFrame, models: int) -> Markup:
     if rest:
         lead = Markup("{}; it {}").format(lead, listing(rest))
     if models > len(judged):
-        return Markup("{}. {} not judged.").format(lead, plural(models - len(judged), "model"))
+        return Markup("{}. {} not judged.").format(lead, plural(models - len(judged), noun))
     return lead + "."
 
 

@@ -58,13 +58,15 @@ def by_model(table: pd.DataFrame, judged: pd.DataFrame) -> list[Markup]:
     ]
 
 
-def by_verdict(judged: pd.DataFrame) -> list[Markup]:
+def by_verdict(judged: pd.DataFrame, noun: str = "model") -> list[Markup]:
     """Return a sentence for each verdict, with the models at its two ends.
 
     Parameters
     ----------
     judged
         The rows of the summary that have a gain.
+    noun
+        What is counted.
 
     Examples
     --------
@@ -76,7 +78,7 @@ def by_verdict(judged: pd.DataFrame) -> list[Markup]:
     for verdict in Verdict:
         group = judged[judged["verdict"] == verdict].sort_values("gain")
         if verdict is Verdict.UNDETERMINED and len(group):
-            text = Markup("In {} it could not be determined.").format(plural(len(group), "model"))
+            text = Markup("In {} it could not be determined.").format(plural(len(group), noun))
             sentences.append(text)
         elif len(group):
             ends = [
@@ -84,7 +86,7 @@ def by_verdict(judged: pd.DataFrame) -> list[Markup]:
                 for name, gain in group["gain"].iloc[[0, -1]].items()
             ]
             text = Markup("It {} in {}, from {} to {}.")
-            sentences.append(text.format(str(verdict), plural(len(group), "model"), *ends))
+            sentences.append(text.format(str(verdict), plural(len(group), noun), *ends))
     return sentences
 
 

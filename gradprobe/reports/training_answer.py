@@ -18,7 +18,7 @@ from gradprobe.reports.numbers import (
     significant,
     thousands,
 )
-from gradprobe.reports.survival import FEWEST, RESAMPLES
+from gradprobe.reports.survival import FEWEST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +68,7 @@ def answer(outcomes: pd.DataFrame, relations: Sequence[Relation]) -> TrainingAns
         _budget(outcomes),
         _failed(outcomes),
         _diverged(outcomes),
-        *(_relation(relation) for relation in relations),
+        _relations(relations),
     ]
     return TrainingAnswer(lead, models, [sentence for sentence in others if sentence])
 
@@ -208,40 +208,35 @@ def _diverged(outcomes: pd.DataFrame) -> Markup:
     return Markup("Diverged: {}.").format(listing(parts, "; ")) if parts else Markup("")
 
 
-def _relation(relation: Relation) -> Markup:
-    task = _task(relation.task)
-    if np.isnan(relation.correlation):
-        why = (
-            f"{plural(relation.models, 'model')} are too few"
-            if relation.models < FEWEST
-            else "all models rank alike"
-        )
-        return Markup(
-            "Whether the gradient at initialisation tells the accuracy on {} is not known: {}."
-        ).format(task, why)
-    low, high = (f"{end:.2f}".replace("-", MINUS) for end in (relation.low, relation.high))
+def _relations(relations: Sequence[Relation]) -> Markup:
+    """Say whether the gradient at initialisation tells the accuracy, task by task."""
+    if not relations:
+        return Markup("")
+    parts = [Markup("on {} {}").format(_task(one.task), _told(one)) for one in relations]
     return Markup(
-        "Does the gradient at initialisation tell the accuracy on {}? {}: over {}, Spearman’s rank "
-        "correlation of accuracy with −|log gain| over {} steps is {} (95 % interval {} to {}, by "
-        "{} bootstrap samples of the models)."
-    ).format(
-        task,
-        _verdict(relation),
-        plural(relation.models, "model"),
-        thousands(relation.length),
-        f"{relation.correlation:.2f}".replace("-", MINUS),
-        low,
-        high,
-        thousands(RESAMPLES),
+        "Does the gradient at initialisation tell the accuracy? By Spearman’s rank correlation "
+        'of accuracy with −|log gain| (<a href="#survival">how</a>): {}.'
+    ).format(listing(parts, "; "))
+
+
+def _told(relation: Relation) -> str:
+    models = plural(relation.models, "model")
+    if np.isnan(relation.correlation):
+        few = relation.models < FEWEST
+        return (
+            f"it is not known, {models} are too few" if few else "it is not known, all rank alike"
+        )
+    correlation, low, high = (
+        f"{value:.2f}".replace("-", MINUS)
+        for value in (relation.correlation, relation.low, relation.high)
     )
-
-
-def _verdict(relation: Relation) -> str:
+    verdict = "that cannot be told"
     if relation.low > 0:
-        return "It does here"
-    if relation.high < 0:
-        return "The other way round"
-    return "That cannot be told from these models"
+        verdict = "it does"
+    elif relation.high < 0:
+        verdict = "it does, the other way round"
+    left = f", {relation.unresolved} more not resolved" if relation.unresolved else ""
+    return f"{verdict} ({correlation}, 95 % interval {low} to {high}, {models}{left})"
 
 
 def _task(label: object) -> Markup:

@@ -24,6 +24,7 @@ LABELS = {
     "train_accuracy": "training accuracy, %",
 }
 _CUT = 0.98
+_FEW = 12
 
 
 def learning_curve(
@@ -63,7 +64,8 @@ def learning_curve(
     with drawing():
         figure = pixels(width, height_for(len(present(band)), height, 70))
         axes = axes_within(figure, left=64, right=room, bottom=48, top=14)
-        draw_curves(axes, band, at_least=_at_least(quantity), window=_window(band), room=room)
+        draw_curves(axes, band, at_least=_at_least(band, quantity), window=_window(band), room=room)
+        _mark_points(axes, band)
         _mark_divergence(axes, rows, band)
         axes.set_xlim(0, max(float(band["x"].max()), 1.0))
         axes.xaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
@@ -93,8 +95,18 @@ def learning_band(rows: pd.DataFrame, quantity: str) -> pd.DataFrame:
     )
 
 
-def _at_least(quantity: str) -> tuple[float, float]:
-    return (0.0, 20.0) if quantity.endswith("accuracy") else (0.0, 0.01)
+def _at_least(band: pd.DataFrame, quantity: str) -> tuple[float, float]:
+    if quantity.endswith("accuracy"):
+        return 0.0, 20.0
+    return float(band["low"].min()), float(band["high"].max())
+
+
+def _mark_points(axes: Axes, band: pd.DataFrame) -> None:
+    """Mark what was measured where it is little, so that a single value shows too."""
+    for name, rows in band.groupby("series", observed=True):
+        if len(rows) <= _FEW:
+            style = look(position(band, str(name)))
+            axes.plot(rows["x"], rows["median"], style.marker, color=style.colour, markersize=5)
 
 
 def _window(band: pd.DataFrame) -> tuple[float, float] | None:

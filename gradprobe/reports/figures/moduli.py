@@ -23,7 +23,8 @@ LABELS = {
     "log_mean_modulus": "log of the mean of |λ|",
     "log_std_modulus": "log of the standard deviation of |λ|",
 }
-FAILED = " (did not learn)"
+FAILED = "✗ "
+"""What stands before the name of a series whose models learned at no length."""
 
 
 def eigenvalue_moduli(
@@ -46,7 +47,7 @@ def eigenvalue_moduli(
         ``log_mean_modulus`` or ``log_std_modulus``.
     failed
         Series and lengths whose models did not learn, of `gradprobe.reports.trainings.not_learned`:
-        drawn with crosses; a series of which none learned is named so.
+        drawn with crosses; a series that learned at no length has one before its name.
     window
         Show only these values, to enlarge the models that survive.
     width, height
@@ -96,11 +97,11 @@ def named(band: pd.DataFrame, failed: Collection[tuple[str, int]]) -> dict[str, 
     >>> import pandas as pd
     >>> band = pd.DataFrame({"series": pd.Categorical(["a", "a", "b"]), "x": [1, 2, 1]})
     >>> named(band, [("a", 1), ("b", 1)])
-    {'a': 'a', 'b': 'b (did not learn)'}
+    {'a': 'a', 'b': '✗ b'}
     """
     lengths = band.groupby("series", observed=False)["x"].unique()
     return {
-        str(name): f"{name}{FAILED}"
+        str(name): f"{FAILED}{name}"
         if len(own) and all((name, x) in failed for x in own)
         else str(name)
         for name, own in lengths.items()
