@@ -41,6 +41,7 @@ def inconsistencies(study: Study) -> list[str]:
     return (
         list(_wrong_places(study))
         or list(_missing_purpose(study))
+        or list(_too_few_examples(study))
         or list(_broken_trainings(study))
         or list(_twins(study))
     )
@@ -91,6 +92,18 @@ def _missing_purpose(study: Study) -> Iterator[str]:
 _NO_TRAINING = "the study trains nothing; add a table [training], which may be empty"
 
 
+def _too_few_examples(study: Study) -> Iterator[str]:
+    """Yield tasks with fewer examples than the probes are to read."""
+    split, sequences = study.grid.split, study.grid.sequences
+    for task in study.tasks if study.probes else ():
+        examples = task.build().size(split)
+        if sequences > examples:
+            yield (
+                f"grid.sequences: expected at most the {examples} examples of split {split!r} of "
+                f"task {task.label!r}, got {sequences}"
+            )
+
+
 def _broken_trainings(study: Study) -> Iterator[str]:
     """Yield what is wrong with trainings whose tables are put together; once, if with all."""
     chosen = settings(study)
@@ -112,10 +125,18 @@ def _broken(setting: Setting) -> list[str]:
             f"{detail['msg'].removeprefix('Value error, ')}"
             for detail in error.errors(include_url=False)
         ]
-    if protocol is not None and setting.study.probes and not protocol.probe_at:
+    if protocol is None:
+        return []
+    if setting.study.probes and not protocol.probe_at:
         return [
             "training.probe_at: expected the iterations to probe at, 0 for the initialisation; "
             "without them the study's probes measure nothing"
+        ]
+    examples = setting.task.build().size("train")
+    if protocol.batch_size > examples:
+        return [
+            f"training.batch_size: expected at most the {examples} training examples of task "
+            f"{setting.task.label!r}, got {protocol.batch_size}"
         ]
     return []
 

@@ -179,5 +179,6 @@ def _check_format(connection: sqlite3.Connection, folder: Path) -> None:
     if version != STORE_VERSION:
         raise StoreError(
             f"{folder}: {FILE_NAME} has format {version}, this gradprobe reads format "
-            f"{STORE_VERSION}; use the version of gradprobe that wrote it"
+            f"{STORE_VERSION}; use the version of gradprobe that wrote it, or run the study into "
+            "another folder with --results"
         )

@@ -164,6 +164,21 @@ CASES = {
         "probe_at = []",
         "training.probe_at: expected the iterations to probe at, 0 for the initialisation;",
     ),
+    "more sequences than a task has": (
+        "sequences = 2",
+        "sequences = 9999",
+        "grid.sequences: expected at most the 1197 examples of split 'train' of task 'rows'",
+    ),
+    "larger batches than a task has": (
+        "iterations = 20",
+        "iterations = 20\nbatch_size = 9999",
+        "training.batch_size: expected at most the 1197 training examples of task 'rows', got",
+    ),
+    "keys that do not go together": (
+        'optimizer = "adagrad"',
+        'optimizer = "adagrad"\nmomentum = 0.9',
+        "training: momentum is an option of sgd and rmsprop, got 0.9 with adagrad (LSTM on rows)",
+    ),
     "unknown key of what is published": (
         "{ test_accuracy = 97.3 }",
         "{ accuracy = 97.3 }",
