@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SECONDS_OF_ONE_SIGNAL = 1.0
 
 
 class InterruptedStudyError(Exception):
@@ -47,9 +49,13 @@ class Interruption:
 
     def __init__(self) -> None:
         self._number: int | None = None
+        self._since = 0.0
 
     def notice(self, number: int, frame: object = None) -> None:
         """Remember signal `number`; a second one acts at once, as if nobody were listening.
+
+        A second one that comes right after the first is taken for the same: whoever starts a run
+        may pass on a signal that the whole group of processes is sent as well.
 
         Parameters
         ----------
@@ -58,8 +64,11 @@ class Interruption:
         frame
             Ignored; signal handlers are given one.
         """
-        self._number = number
-        signal.signal(number, signal.SIG_DFL)
+        if self._number is None:
+            self._number, self._since = number, time.monotonic()
+        elif time.monotonic() - self._since > SECONDS_OF_ONE_SIGNAL:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
 
     def check(self) -> None:
         """Raise `InterruptedStudyError` if a signal has come."""

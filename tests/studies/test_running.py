@@ -387,6 +387,7 @@ def test_an_interrupted_training_saves_itself_and_goes_on(
     process = start(tmp_path, trained, "train")
     wait_for(lambda: len(computed(log)) == 2)
     (os.killpg if everybody else os.kill)(process.pid, number)
+    os.kill(process.pid, number)  # passed on a second time by whoever started the run
     output, errors = process.communicate(timeout=30)
     assert (process.returncode, output) == (code, f"interrupted by {number.name}\n"), errors
     wait_for(lambda: not alive(log))
