@@ -136,12 +136,12 @@ class ComplexCell(Cell):
         D and N, the number of complex units.
     initialiser
         Where the initial values come from: the parts of V uniform between ±√(6/(D + 2N)), those of
-        h_0 between ±√(3/(2N)), b between ±0.01.
+        h_0 between ±√(3/(2N)), so that E‖h_0‖² = 1, and b = 0, so that the network starts linear.
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, section 4.3
-    (the representation) and 4.5 (initial values).
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 7
+    (the representation) and section 4.3 (initial values).
 
     Examples
     --------
@@ -162,7 +162,7 @@ class ComplexCell(Cell):
         size = self.hidden_size
         bound = (6 / (self.input_size + 2 * size)) ** 0.5
         self.input_weight = initialiser.uniform(2 * size, self.input_size, low=-bound, high=bound)
-        self.bias = initialiser.uniform(size, low=-0.01, high=0.01)
+        self.bias = initialiser.constant(size)
         bound = (3 / (2 * size)) ** 0.5
         self.start = initialiser.uniform(2, size, low=-bound, high=bound)
 

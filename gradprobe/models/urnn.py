@@ -29,11 +29,12 @@ class RestrictedUnitaryMatrix(nn.Module):
         n.
     initialiser
         Where the initial values come from: θ uniform between ±π, the parts of v between
-        ±√(6/(2 + 2n)), Π uniform over all permutations.
+        ±1, Π uniform over all permutations.
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 6.
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 6
+    and section 4.3 (initial values).
 
     Examples
     --------
@@ -48,8 +49,7 @@ class RestrictedUnitaryMatrix(nn.Module):
     def __init__(self, size: int, initialiser: Initialiser) -> None:
         super().__init__()
         self.phases = initialiser.uniform(3, size, low=-math.pi, high=math.pi)
-        bound = (6 / (2 + 2 * size)) ** 0.5
-        self.reflections = initialiser.uniform(2, 2, size, low=-bound, high=bound)
+        self.reflections = initialiser.uniform(2, 2, size, low=-1.0, high=1.0)
         source = initialiser.generator
         permutation = torch.randperm(size, generator=source, device=source.device)
         self.register_buffer("permutation", permutation.to(initialiser.device))

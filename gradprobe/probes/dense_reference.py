@@ -29,7 +29,7 @@ def end_to_end_jacobian(
     inputs
         x_1 … x_T, shape (T, B, D).
     state
-        s_0, shape (B, S); zeros if not given.
+        s_0, shape (B, S); where the model starts by itself if not given.
     start
         The t in ∂s_T/∂s_t.
 

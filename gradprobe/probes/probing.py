@@ -51,7 +51,8 @@ def probe(
     lengths
         Prefixes of the inputs to measure at; the whole length if not given.
     state
-        s_0, shape (B, S), or as the module itself takes it; zeros if not given.
+        s_0, shape (B, S), or as the module itself takes it; if not given, zeros, or where the model
+        starts by itself.
     dtype
         What to compute in; float64 by default, None for the model's own.  The column ``dtype``
         tells what it was: a module with float32 written into it can only be measured in float32.
