@@ -1,8 +1,10 @@
 """The unrolled pass: forward in time, and back-propagation through time, for any cell.
 
 One autograd node for the whole sequence.  Going forward, a step is one matrix product into a buffer
-and φ.  Going back, φ's derivatives are taken for a chunk of steps at once, a step is a pointwise
-product and one matrix product, and the weight gradient is one large product per chunk.
+and φ.  Going back, a step is φ's derivative and one matrix product, and the weight gradient is one
+large product per chunk of steps.  A cell that writes φ's derivative out goes the explicit way
+(`gradprobe.models.explicit`); here is the generic one, which takes the derivatives of a chunk at
+once by automatic differentiation.
 """
 
 from __future__ import annotations

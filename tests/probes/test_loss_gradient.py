@@ -71,7 +71,8 @@ def test_it_is_autograds(case: str, loss: str) -> None:
     expected = autograds(model, inputs, state, LOSSES[loss])
     off = np.abs(table["value"].to_numpy().reshape(LENGTH + 1, BATCH) - expected)
     assert off.max() < 1e-12
-    assert (off <= table["error"].to_numpy().reshape(off.shape)).all()
+    # Autograd, along states that are rounded in another order, errs by as much as we do.
+    assert (off <= 2 * table["error"].to_numpy().reshape(off.shape)).all()
     assert table["error"].max() < 1e-11
     assert table["resolved"].all()
 
