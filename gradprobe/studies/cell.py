@@ -8,7 +8,7 @@ import torch
 
 from gradprobe import models, probes
 from gradprobe.errors import ArgumentError, GradprobeError, UnsupportedModelError
-from gradprobe.studies.measuring import measure, model_of
+from gradprobe.studies.measuring import measure, model_of, task_of
 from gradprobe.studies.outcome import Computed, Rehearsal
 from gradprobe.studies.trained_cell import train_cell
 
@@ -67,11 +67,16 @@ def _cost(specification: dict[str, Any], model: RecurrentModel) -> float:
     training = specification["training"]
     if training is None:
         return probing
-    batches = training["iterations"] * TRAINING_PASSES
-    steps = training["batch_size"] * specification["task"]["length"]
+    task = task_of(specification)
+    evaluations = training["iterations"] // training["validate_every"] + 1
+    sequences = (
+        TRAINING_PASSES * training["iterations"] * training["batch_size"]
+        + evaluations * task.size("validation")
+        + task.size("test")
+    )
     stages = [stage for cell in model.cells for stage in cell.stages()]
     size = sum(stage.recurrent_matrix().numel() for stage in stages)
-    return float(batches * steps * size) + probing * len(training["probe_at"])
+    return float(sequences * task.length * size) + probing * len(training["probe_at"])
 
 
 def _probe_mistakes(specification: dict[str, Any]) -> dict[str, str]:

@@ -119,6 +119,24 @@ def test_a_rehearsal_finds_what_only_the_probe_knows(
     assert mistake.startswith(expected)
 
 
+def test_a_probe_that_only_wide_models_suit_is_no_mistake(study: Study) -> None:
+    probe = "[probes.state_trajectory]\nstates = [[0.1, 0.2, 0.3, 0.4]]"
+    specification = specifications(study, ("[probes.gradient_norm]", probe))[0]
+    assert rehearse(specification, with_probes=True).mistakes == {}
+
+
+def test_a_longer_training_costs_more(study: Study) -> None:
+    def cost(training: str) -> float:
+        change = ("[grid]", f"[training]\n{training}\n[grid]")
+        return rehearse(specifications(study, change)[0], with_probes=False).cost
+
+    untrained = rehearse(specifications(study)[0], with_probes=False).cost
+    short, long, often = map(
+        cost, ("iterations = 10", "iterations = 20", "iterations = 10\nvalidate_every = 1")
+    )
+    assert untrained < short < min(long, often)
+
+
 def test_a_larger_state_costs_more(study: Study) -> None:
     vanilla, lstm = (rehearse(s, with_probes=False).cost for s in specifications(study)[:2])
     assert lstm > vanilla > 0
