@@ -8,6 +8,7 @@ each back when the last tensor that lives in it is gone, not before: nothing in 
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from typing import TYPE_CHECKING
 
@@ -56,6 +57,7 @@ class Workspace:
     def __init__(self) -> None:
         self._free: list[tuple[int, Block]] = []
         self._lent = 0
+        self._lock = threading.Lock()
 
     def empty(self, shape: Sequence[int], like: Tensor) -> Tensor:
         """Return an uninitialised, contiguous tensor with the dtype and device of `like`."""
@@ -70,14 +72,17 @@ class Workspace:
         return sum(block.size - ALIGNMENT for _, block in list(self._free))
 
     def _block(self, size: int) -> Block:
-        self._lent += 1
-        free, self._free = self._free, []
+        """Take a free block, or get a new one; let go of those that were not used for long."""
         found = None
-        for last_used, block in free:
-            if found is None and block.size == size + ALIGNMENT:
-                found = block
-            elif self._lent - last_used <= KEPT_FOR:
-                self._free.append((last_used, block))
+        with self._lock:
+            self._lent += 1
+            # A block may come back at any moment, also in between: into the new list.
+            free, self._free = self._free, []
+            for last_used, block in free:
+                if found is None and block.size == size + ALIGNMENT:
+                    found = block
+                elif self._lent - last_used <= KEPT_FOR:
+                    self._free.append((last_used, block))
         # NumPy asks the operating system for large pages, which are faster to come by.
         return np.empty(size + ALIGNMENT, np.uint8) if found is None else found
 
