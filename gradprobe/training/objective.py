@@ -138,16 +138,15 @@ def evaluate(
     >>> round(found.loss, 4)  # ln 10
     2.3026
     """
-    loss, score, examples = 0.0, 0.0, task.size(split)
+    loss, right, answered, examples = 0.0, 0, 0, task.size(split)
     for start in range(0, examples, batch_size):
         check()
         chosen = range(start, min(start + batch_size, examples))
         inputs, targets = task.batch(split, chosen, generator, dtype=model.dtype)
         targets = targets.to(model.device)
         outputs = answers(model, readout, task, inputs.to(model.device))
-        part = float(mean_loss(task, outputs, targets))
-        loss += part * len(chosen) / examples
+        loss += mean_loss(task, outputs, targets).item() * len(chosen) / examples
         if task.target_kind == "class":
-            part = float((outputs.argmax(-1) == targets).to(torch.float64).mean())
-        score += part * len(chosen) / examples
-    return Evaluation(loss, score)
+            right += int((outputs.argmax(-1) == targets).sum())
+            answered += targets.numel()
+    return Evaluation(loss, right / answered if task.target_kind == "class" else loss)
