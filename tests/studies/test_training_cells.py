@@ -6,13 +6,13 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import pytest
 import torch
+from fake_cells_study import wait_for
 
 from gradprobe import frame, models, probes, tasks
 from gradprobe.models.registry import MODELS
@@ -24,7 +24,7 @@ from gradprobe.studies.running import run_study
 from gradprobe.studies.store import StudyResults, load, read_results
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 TRAINED = """\
@@ -139,13 +139,6 @@ def test_sizes_are_counted_as_papers_do(results: StudyResults) -> None:
         "number_of_classes": 10,
     }
     assert set(found["iteration"]) == {0}
-
-
-def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 120
-    while not condition():
-        assert time.monotonic() < deadline, "waited for two minutes in vain"
-        time.sleep(0.02)
 
 
 @contextmanager

@@ -1,0 +1,159 @@
+"""Ctrl-C, SIGTERM and `kill -9` of a run: nothing finished is lost, no process is left behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from fake_cells_study import (
+    ENDLESS,
+    alive,
+    computed,
+    finished_count,
+    run,
+    start,
+    wait_for,
+    with_seeds,
+)
+
+from gradprobe.studies.grid import Cell, cells
+from gradprobe.studies.monitor import Monitor
+from gradprobe.studies.reading import parse_study
+from gradprobe.studies.store import load, read_results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from gradprobe.studies.schema import Study
+    from gradprobe.studies.workplace import Note
+
+
+def test_kill_9_loses_no_finished_cell_and_leaves_no_worker(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    many = with_seeds(study, list(range(24)))  # enough not to end before the blow falls
+    folder = tmp_path / "results"
+    process = start(tmp_path, many)
+    wait_for(lambda: finished_count(folder) >= 6)
+    before = read_results(folder)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not alive(log))
+    after = read_results(folder)
+    finished = [record.hash for record in after.cells]
+    assert set(finished) >= {record.hash for record in before.cells}
+    assert 6 <= len(finished) < 48
+    attempts = len(computed(log))
+    assert attempts - len(finished) <= 2  # those that were being computed
+
+    summary = run(many, folder)
+    assert (summary.finished, summary.computed) == (48, 48 - len(finished))
+    assert len(computed(log)) == attempts + 48 - len(finished)
+    undisturbed = tmp_path / "undisturbed"
+    run(many, undisturbed)
+    pd.testing.assert_frame_equal(load(folder), load(undisturbed))
+
+
+def test_kill_9_ends_workers_that_are_in_the_middle_of_a_cell(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    process = start(tmp_path, with_seeds(study, [ENDLESS]))
+    wait_for(lambda: len(computed(log)) == 2)
+    assert len(alive(log)) == 2
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not alive(log))
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_ends_at_once_and_keeps_what_is_finished(
+    tmp_path: Path, study: Study, log: Path, number: signal.Signals, code: int
+) -> None:
+    endless = with_seeds(study, [0, 1, ENDLESS])
+    process = start(tmp_path, endless)
+    wait_for(lambda: len(computed(log)) >= 2)
+    os.killpg(process.pid, number)  # as a terminal does: all processes of the group
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == code, errors
+    assert output == f"interrupted by {number.name}\n"
+    assert errors == ""
+    wait_for(lambda: not alive(log))
+    assert len(read_results(tmp_path / "results").missing) >= 2
+
+
+def with_training(study: Study, iterations: int) -> Study:
+    text = study.text.replace("[grid]", f"[training]\niterations = {iterations}\n[grid]")
+    return parse_study(text.replace("seeds = [0, 1]", "seeds = [0]"), "small.toml")
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "everybody"),
+    [(signal.SIGINT, 130, True), (signal.SIGTERM, 143, True), (signal.SIGTERM, 143, False)],
+)
+def test_an_interrupted_training_saves_itself_and_goes_on(
+    tmp_path: Path, study: Study, log: Path, number: signal.Signals, code: int, everybody: bool
+) -> None:
+    trained, folder = with_training(study, 3000), tmp_path / "results"
+    process = start(tmp_path, trained, "train")
+    wait_for(lambda: len(computed(log)) == 2)
+    (os.killpg if everybody else os.kill)(process.pid, number)
+    os.kill(process.pid, number)  # passed on a second time by whoever started the run
+    output, errors = process.communicate(timeout=30)
+    assert (process.returncode, output) == (code, f"interrupted by {number.name}\n"), errors
+    wait_for(lambda: not alive(log))
+    saved = {path.stem: int(path.read_text()) for path in folder.glob("checkpoints/*.pt")}
+    assert set(saved) == {cell.hash for cell in cells(trained)}
+    assert max(saved.values()) < 3000
+
+    for path in folder.glob("checkpoints/*.pt"):
+        path.write_text("2990")  # to be done soon
+    summary = run(trained, folder, compute="fake_cells:train")
+    assert summary.computed == 2
+    assert load(folder)["value"].tolist() == [3000.0, 3000.0]
+    assert [record.seconds for record in read_results(folder).cells] == [1000.0, 1000.0]
+    assert not (folder / "checkpoints").exists()
+
+
+def test_kill_9_of_a_run_ends_its_trainings_too(tmp_path: Path, study: Study, log: Path) -> None:
+    process = start(tmp_path, with_training(study, 100_000), "train")
+    wait_for(lambda: len(computed(log)) == 2)
+    process.kill()
+    process.communicate()
+    wait_for(lambda: not alive(log))
+
+
+def test_the_monitor_hears_how_far_a_training_is(tmp_path: Path, study: Study, log: Path) -> None:
+    class Listener(Monitor):
+        def __init__(self) -> None:
+            self.notes: list[Note] = []
+
+        def progressed(self, cell: Cell, note: Note) -> None:
+            assert cell.trains
+            self.notes.append(note)
+
+    listener, short = Listener(), with_training(study, 300)
+    run(short, tmp_path / "results", compute="fake_cells:train", monitor=listener)
+    assert listener.notes
+    for note in listener.notes:
+        assert 0 < note.iteration < note.iterations == 300
+        assert note.value == note.iteration / 300
+        assert 0 < note.rate < 101  # a hundredth of a second each, and more
+
+
+def test_checkpoints_of_stored_cells_are_removed_and_other_files_are_not(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    trained, folder = with_training(study, 1), tmp_path / "results"
+    run(trained, folder, compute="fake_cells:train")
+    first, second = cells(trained)
+    (folder / "checkpoints").mkdir()
+    left = [folder / "checkpoints" / name for name in (f"{first.hash}.pt", f"{second.hash}.json")]
+    others = [folder / "checkpoints" / name for name in ("0a1b.pt", f"{first.hash}.txt")]
+    for path in left + others:
+        path.touch()
+    run(trained, folder, compute="fake_cells:train")
+    assert not any(path.exists() for path in left)
+    assert all(path.exists() for path in others)
