@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 import enum
-import functools
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 import gradprobe
 from gradprobe import listing, own_model, reports, studies
-from gradprobe.errors import GradprobeError
+from gradprobe.command import MISSING_RESULTS, WRONG_CALL, failure, reported
+from gradprobe.data_command import data
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
 from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.tasks.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
-P = ParamSpec("P")
-R = TypeVar("R")
-
-WRONG_CALL = 2
-MISSING_RESULTS = 3
-INTERRUPTED = 130
 REPORT_NAME = "report.html"
 
 EXIT_CODES = (
@@ -46,6 +40,9 @@ app = typer.Typer(
 )
 
 
+app.add_typer(data, name="data")
+
+
 class Kind(enum.StrEnum):
     """What can be listed."""
 
@@ -53,26 +50,6 @@ class Kind(enum.StrEnum):
     TASKS = "tasks"
     PROBES = "probes"
     STUDIES = "studies"
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    print(f"gradprobe: {message}", file=sys.stderr)
-    raise typer.Exit(code)
-
-
-def _reported(command: Callable[P, R]) -> Callable[P, R]:
-    """Turn what gradprobe refuses into one message and an exit code; a bug keeps its traceback."""
-
-    @functools.wraps(command)
-    def run(*arguments: P.args, **options: P.kwargs) -> R:
-        try:
-            return command(*arguments, **options)
-        except GradprobeError as error:
-            _fail(f"error: {error}", WRONG_CALL)
-        except KeyboardInterrupt:
-            _fail("interrupted", INTERRUPTED)
-
-    return run
 
 
 def _show_version(wanted: bool) -> None:
@@ -94,7 +71,7 @@ def _options(
 
 
 @app.command(epilog=EXIT_CODES)
-@_reported
+@reported
 def run(
     study: Annotated[
         Path,
@@ -131,7 +108,7 @@ def run(
     if summary.finished:
         _write_report(folder, folder / REPORT_NAME)
     if summary.failures:
-        _fail(
+        raise failure(
             f"error: {len(summary.failures)} of {summary.total} cells failed; "
             "the same command tries them again",
             MISSING_RESULTS,
@@ -144,14 +121,14 @@ def _run_cells(study: studies.Study, folder: Path, workers: int | None) -> studi
             return studies.run_study(study, folder, workers=workers, monitor=monitor)
         except InterruptedStudyError as error:
             interruption = error
-    _fail(
+    raise failure(
         f"{interruption}; finished cells are stored, and the same command goes on with the others",
         interruption.exit_code,
     )
 
 
 @app.command()
-@_reported
+@reported
 def report(
     results: Annotated[
         Path, typer.Argument(metavar="RESULTS", help="A folder of results of gradprobe run.")
@@ -175,7 +152,7 @@ def _write_report(folder: Path, output: Path) -> None:
 
 
 @app.command("probe")
-@_reported
+@reported
 def probe_own_model(  # noqa: PLR0917 - typer passes options by name
     model: Annotated[
         str,
@@ -237,7 +214,7 @@ def probe_own_model(  # noqa: PLR0917 - typer passes options by name
     if output is not None:
         own_model.check_table_path(output)
     if (inputs is None) == (input_size is None):
-        _fail("error: give either --input-size or --inputs", WRONG_CALL)
+        raise failure("error: give either --input-size or --inputs", WRONG_CALL)
     lengths = length or ([1000] if inputs is None else None)
     data = (
         own_model.read_inputs(inputs)
@@ -256,7 +233,7 @@ def probe_own_model(  # noqa: PLR0917 - typer passes options by name
 
 
 @app.command("list")
-@_reported
+@reported
 def list_names(
     kind: Annotated[
         Kind, typer.Argument(metavar="models|tasks|probes|studies", help="What to list.")

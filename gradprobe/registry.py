@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-def check_name(kind: str, registry: Mapping[str, str], name: object) -> str:
+def check_name(kind: str, registry: Mapping[str, object], name: object) -> str:
     """Return `name` if it stands in `registry`.
 
     Parameters
@@ -23,7 +23,7 @@ def check_name(kind: str, registry: Mapping[str, str], name: object) -> str:
     kind
         What the registry holds, in the singular: ``"model"``, ``"probe"``, ``"task"``.
     registry
-        Places by name.
+        Places, or the things themselves, by name.
     name
         The name to look up.
 

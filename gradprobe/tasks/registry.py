@@ -10,6 +10,8 @@ TASKS: dict[str, str] = {
     "permuted_mnist": "gradprobe.tasks.permuted_mnist:PermutedMnist",
     "pixel_cifar10": "gradprobe.tasks.pixel_cifar10:PixelCifar10",
     "noise_padded_cifar10": "gradprobe.tasks.noise_padded_cifar10:NoisePaddedCifar10",
+    "copying": "gradprobe.tasks.copying:Copying",
+    "adding": "gradprobe.tasks.adding:Adding",
     "no_input": "gradprobe.tasks.no_input:NoInput",
     "gaussian_inputs": "gradprobe.tasks.gaussian_inputs:GaussianInputs",
 }

@@ -11,9 +11,8 @@ if TYPE_CHECKING:
     from gradprobe.tasks.data.fetching import fetch as fetch
     from gradprobe.tasks.data.folders import Located as Located
     from gradprobe.tasks.data.folders import locate as locate
-    from gradprobe.tasks.data.folders import verify as verify
 
-__all__ = ["DATA_SETS", "Located", "fetch", "locate", "verify"]
+__all__ = ["DATA_SETS", "Located", "fetch", "locate"]
 
 __getattr__ = lazy_names(
     __name__,
@@ -22,7 +21,6 @@ __getattr__ = lazy_names(
         "Located": "gradprobe.tasks.data.folders",
         "fetch": "gradprobe.tasks.data.fetching",
         "locate": "gradprobe.tasks.data.folders",
-        "verify": "gradprobe.tasks.data.folders",
     },
 )
 

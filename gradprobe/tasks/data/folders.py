@@ -102,22 +102,6 @@ def locate(data_set: DataSet, folder: Path | None = None) -> Located:
     return Located(data_set, place, _provenance_line(note))
 
 
-def verify(data_set: DataSet, folder: Path | None = None) -> Located:
-    """Return what `locate` does, which has read every byte; for the command line.
-
-    Parameters
-    ----------
-    data_set, folder
-        As for `locate`.
-
-    Raises
-    ------
-    DataError
-        As for `locate`.
-    """
-    return locate(data_set, folder)
-
-
 def _provenance_line(note: Path) -> str:
     line = " ".join(note.read_text(encoding="utf-8").split())
     if not line:
