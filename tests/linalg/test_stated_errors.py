@@ -46,7 +46,9 @@ SEEDS = range(5)
 def test_no_value_is_farther_off_than_stated(family: str, seed: int) -> None:
     make, largest = FULL[family]
     steps = make(seed)
-    spectrum, exact = absorbed(steps).log_singular_values(), reference(steps)
+    exact = reference(steps)
+    assert_honest(absorbed(steps).log_singular_values(), exact)
+    spectrum = absorbed(steps, tolerance=1e-9).log_singular_values()
     assert_honest(spectrum, exact)
     assert spectrum.error.max() <= largest
     scaled = ScaledProduct(len(exact))
