@@ -18,20 +18,24 @@ HELP = (
     f"Get and check the data sets that tasks read.  They lie in the folder that {VARIABLE} names, "
     "or else in a cache of yours."
 )
+EXIT_CODES = (
+    "Exit codes: 0 all is well; 2 the call is wrong, or files are missing or not the published "
+    "ones; 130 interrupted: the same command goes on."
+)
 
-data = typer.Typer(no_args_is_help=True, help=HELP, rich_markup_mode=None)
+data = typer.Typer(no_args_is_help=True, help=HELP, epilog=EXIT_CODES, rich_markup_mode=None)
 
 Name = Annotated[
     str | None, typer.Argument(metavar="NAME", help=f"{', '.join(DATA_SETS)}; all if not given.")
 ]
 
 
-@data.command()
+@data.command(epilog=EXIT_CODES)
 @reported
 def fetch(name: Name = None) -> None:
     """Download a data set, check its SHA-256 sums, and unpack it.
 
-    What is there already and right is not downloaded again.
+    What is there already and right is not downloaded again; what is damaged is replaced.
     """
     from gradprobe.tasks.data.fetching import fetch as download  # noqa: PLC0415 - imports pooch
 
@@ -40,12 +44,13 @@ def fetch(name: Name = None) -> None:
         print(f"{located.folder}: {located.sentence}")
 
 
-@data.command()
+@data.command(epilog=EXIT_CODES)
 @reported
 def verify(name: Name = None) -> None:
     """Check that the files are there, and are the published ones.
 
-    Reads every byte.
+    Reads every byte.  Other files pass only beside a file PROVENANCE, whose line then stands with
+    every result.
     """
     from gradprobe.tasks.data.folders import locate  # noqa: PLC0415 - reads only when called
 
@@ -57,9 +62,10 @@ def verify(name: Name = None) -> None:
 @data.command("list")
 @reported
 def list_data_sets() -> None:
-    """List the data sets, and the folder where they lie."""
+    """List the data sets: where they lie, what to cite, and their licence."""
     for data_set in DATA_SETS.values():
         print(f"{data_set.name}  {data_set.title}, {data_folder() / data_set.folder}")
+        print(f"    Cite: {data_set.citation}.  Licence: {data_set.licence}.")
 
 
 def _chosen(name: str | None) -> list[DataSet]:

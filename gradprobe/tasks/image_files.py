@@ -30,7 +30,8 @@ class ImageFilesTask(Task):
     The published test images are the test split.  The published training images are permuted once
     by ``numpy.random.RandomState(SPLIT_SEED)``, whose stream NumPy has frozen; the last 5,000 are
     the validation split.  The split does not depend on any seed of a training or a study.  Pixels
-    are divided by 255, so that they lie in [0, 1], in every task and every split alike.
+    are divided by 255 in float32, so that they lie in [0, 1], in every task and every split alike;
+    a batch holds the same numbers whatever its dtype.
 
     A subclass names its data set and its sizes, and reads it as arrays whose first axis counts the
     images, laid out so that a sequence is ``image.reshape(steps, features)``.

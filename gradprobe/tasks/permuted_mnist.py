@@ -62,9 +62,9 @@ class PermutedMnist(PixelMnist):
         ``"numpy_92916"``: ``numpy.random.RandomState(92916).permutation(784)``, as in the code of
         Arjovsky et al. (uRNN), Wisdom et al. (full-capacity uRNN), Lezcano-Casado (expRNN) and most
         others; ``"torch_12008"``: ``torch.randperm(784)`` after ``torch.manual_seed(12008)``, as in
-        the code of Erichson et al. (Lipschitz RNN); ``"bit_reversal"``: the numbers 0 … 1023 with
-        their ten bits reversed, without those of 784 and above, as in the code of Gu et al. (HiPPO,
-        S4).
+        the code of Rusch and Mishra (coRNN) and of Erichson et al. (Lipschitz RNN);
+        ``"bit_reversal"``: the numbers 0 … 1023 with their ten bits reversed, without those of 784
+        and above, as in the code of Gu et al. (HiPPO, S4).
 
     Raises
     ------

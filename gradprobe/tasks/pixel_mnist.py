@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from gradprobe.errors import DataError
 from gradprobe.tasks.data.catalogue import MNIST
 from gradprobe.tasks.data.formats import read_idx
 from gradprobe.tasks.image_files import ImageFilesTask
@@ -53,6 +54,13 @@ class PixelMnist(ImageFilesTask):
                 f"{FILE_PREFIXES[part]}-labels-idx1-ubyte",
             )
         )
+        if images.shape[1:] != (SIDE, SIDE) or labels.shape != images.shape[:1]:
+            raise DataError(
+                f"{located.folder} must hold a label for each image of {SIDE} × {SIDE} pixels, got "
+                f"images of shape {images.shape} and labels of shape {labels.shape}"
+            )
+        if labels.max() > 9:
+            raise DataError(f"{located.folder} must have labels from 0 to 9, got {labels.max()}")
         return images.reshape(len(images), -1), labels
 
     def _sequences(

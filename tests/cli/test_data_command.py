@@ -52,6 +52,11 @@ def test_missing_files_end_with_the_command_that_gets_them(small: Path) -> None:
     assert "gradprobe data fetch small" in result.stderr
 
 
+def test_the_exit_codes_are_told() -> None:
+    for command in ([], ["fetch"], ["verify"]):
+        assert "Exit codes: 0" in CliRunner().invoke(app, ["data", *command, "--help"]).stdout
+
+
 def test_an_unknown_data_set_is_told_with_the_known_ones(small: Path) -> None:
     result = CliRunner().invoke(app, ["data", "fetch", "imagenet"])
     assert result.exit_code == 2
@@ -61,4 +66,6 @@ def test_an_unknown_data_set_is_told_with_the_known_ones(small: Path) -> None:
 def test_data_sets_are_listed_with_their_folders(small: Path) -> None:
     result = CliRunner().invoke(app, ["data", "list"])
     assert result.exit_code == 0
-    assert result.stdout == f"small  Small small, {small}\n"
+    assert result.stdout == (
+        f"small  Small small, {small}\n    Cite: Small (1900).  Licence: free.\n"
+    )

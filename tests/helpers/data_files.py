@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import hashlib
 from typing import TYPE_CHECKING
@@ -51,9 +52,17 @@ def written(
         DataFile(name, len(data), hashlib.sha256(data).hexdigest())
         for name, data in contents.items()
     )
-    return DataSet(folder, f"Small {folder}", folder, files, downloads=())
+    return DataSet(
+        folder,
+        f"Small {folder}",
+        folder,
+        files,
+        downloads=(),
+        citation="Small (1900)",
+        licence="free",
+    )
 
 
 def published(data_set: DataSet, downloads: tuple[Download, ...]) -> DataSet:
     """Return `data_set` with places to download it from."""
-    return DataSet(data_set.name, data_set.title, data_set.folder, data_set.files, downloads)
+    return dataclasses.replace(data_set, downloads=downloads)

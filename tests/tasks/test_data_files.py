@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 import gzip
 import hashlib
+import http.server
 import io
+import shutil
 import tarfile
-from typing import TYPE_CHECKING
+import threading
+from typing import IO, TYPE_CHECKING
 
 import data_files
 import numpy as np
@@ -22,6 +26,7 @@ from gradprobe.tasks.data.folders import data_folder
 from gradprobe.tasks.data.formats import read_cifar, read_idx
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -108,6 +113,28 @@ def test_a_damaged_gzip_file_is_refused(tmp_path: Path) -> None:
         locate(data_set, tmp_path)
 
 
+def test_a_gzip_file_with_an_altered_byte_is_refused(tmp_path: Path) -> None:
+    data_set = data_files.written(tmp_path, "small", {"labels": LABELS}, packed=True)
+    path = tmp_path / "small/labels.gz"
+    for place in range(len(path.read_bytes())):
+        data = bytearray(gzip.compress(LABELS, mtime=0))
+        data[place] ^= 0xFF
+        path.write_bytes(data)
+        if 4 <= place < 10:
+            assert locate(data_set, tmp_path).read("labels") == LABELS  # time and system only
+        else:
+            with pytest.raises(DataError):
+                locate(data_set, tmp_path)
+
+
+def test_a_line_of_provenance_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    data_set = data_files.written(tmp_path, "small", {"labels": LABELS})
+    (tmp_path / "small/labels").write_bytes(bytes(len(LABELS)))
+    (tmp_path / "small/PROVENANCE").write_bytes(b"\xff\xfe\xff")
+    with pytest.raises(DataError, match="PROVENANCE cannot be read"):
+        locate(data_set, tmp_path)
+
+
 def test_other_data_need_a_line_that_stands_with_every_result(tmp_path: Path) -> None:
     data_set = data_files.written(tmp_path, "small", {"labels": LABELS, "more": b"1234"})
     (tmp_path / "small/labels").write_bytes(LABELS[:-1] + b"\x00")
@@ -141,13 +168,41 @@ def archive(contents: dict[str, bytes]) -> bytes:
     return buffer.getvalue()
 
 
-def offered(folder: Path, name: str, data: bytes, *, sha256: str | None = None) -> Download:
-    """Put a file where it can be downloaded from, after an address that gives nothing."""
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_bytes(data)
-    address = (folder / name).as_uri()
-    missing = (folder / "missing").as_uri()
-    return Download(name, sha256 or hashlib.sha256(data).hexdigest(), (missing, address))
+class Web:
+    """A server on this machine, the files that it offers, and what was asked of it."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.asked: list[str] = []
+        folder.mkdir()
+        # A proxy of the environment would not find this machine.
+        monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+        asked = self.asked
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def log_message(self, format: str, *arguments: object) -> None:
+                asked.append(self.path)
+
+        handler = functools.partial(Handler, directory=str(folder))
+        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+
+    def offer(self, name: str, data: bytes, *, sha256: str | None = None) -> Download:
+        """Put a file where it can be downloaded from, after an address that gives nothing."""
+        (self.folder / name).write_bytes(data)
+        root = f"http://127.0.0.1:{self.server.server_port}"
+        addresses = (f"{root}/missing/{name}", f"{root}/{name}")
+        return Download(name, sha256 or hashlib.sha256(data).hexdigest(), addresses)
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
+    made = Web(tmp_path / "web", monkeypatch)
+    thread = threading.Thread(target=made.server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    yield made
+    made.server.shutdown()
+    made.server.server_close()
+    thread.join()
 
 
 @pytest.fixture
@@ -157,54 +212,117 @@ def emptied(tmp_path: Path) -> DataSet:
     return data_set
 
 
-class _FileAddresses:
-    """Lets the downloader read file addresses, as it reads those of the web."""
-
-    def __init__(self, *arguments: object, **options: object) -> None:
-        pass
-
-    def __call__(self, url: str, output_file: str, pooch: object, **options: object) -> None:
-        from urllib.request import urlopen
-
-        with urlopen(url) as answer, open(output_file, "wb") as file:  # noqa: PTH123, S310
-            file.write(answer.read())
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
-@pytest.fixture
-def file_addresses(monkeypatch: pytest.MonkeyPatch) -> None:
-    import pooch.core
-
-    monkeypatch.setattr(pooch.core, "choose_downloader", lambda *a, **k: _FileAddresses())
-
-
-@pytest.mark.usefixtures("file_addresses")
-def test_gzipped_files_are_fetched_once_from_the_first_address_that_has_them(
-    tmp_path: Path, emptied: DataSet
+def test_files_are_fetched_once_from_the_first_address_that_has_them(
+    tmp_path: Path, emptied: DataSet, web: Web
 ) -> None:
-    download = offered(tmp_path / "web", "labels.gz", gzip.compress(LABELS))
-    data_set = data_files.published(emptied, (download,))
-    assert fetch(data_set, tmp_path / "made").read("labels") == LABELS
-    (tmp_path / "web/labels.gz").unlink()
-    assert fetch(data_set, tmp_path / "made").read("labels") == LABELS
+    packed = gzip.compress(LABELS)
+    data_set = data_files.published(emptied, (web.offer("labels.gz", packed),))
+    assert fetch(data_set, tmp_path / "made").provenance is None
+    assert contents(tmp_path / "made/small") == {"labels": LABELS}
+    assert [path for path in web.asked if path == "/labels.gz"] == ["/labels.gz"]
+    assert any(path.startswith("/missing") for path in web.asked)
+    web.asked.clear()
+    fetch(data_set, tmp_path / "made")
+    assert web.asked == []
 
 
-@pytest.mark.usefixtures("file_addresses")
-def test_an_archive_is_fetched_and_unpacked_without_what_else_it_holds(
-    tmp_path: Path, emptied: DataSet
+@pytest.mark.parametrize("name", ["labels", "labels.gz"])
+@pytest.mark.parametrize("archived", [False, True])
+def test_what_is_damaged_is_replaced_and_the_rest_kept(
+    name: str, archived: bool, tmp_path: Path, web: Web
+) -> None:
+    made = {"labels": LABELS, "more": b"1234"}
+    data_set = data_files.written(tmp_path, "small", made)
+    (tmp_path / "small/labels").unlink()
+    (tmp_path / "small" / name).write_bytes(LABELS[:-1] + b"\x00")
+    more = (tmp_path / "small/more").stat()
+    downloads = (
+        (web.offer("a.tar.gz", archive({f"small/{key}": data for key, data in made.items()})),)
+        if archived
+        else tuple(web.offer(f"{key}.gz", gzip.compress(data)) for key, data in made.items())
+    )
+    located = fetch(data_files.published(data_set, downloads), tmp_path)
+    assert located.read("labels") == LABELS
+    assert (tmp_path / "small/more").stat() == more
+    assert "/more.gz" not in web.asked
+
+
+def test_an_interrupted_fetch_goes_on_with_what_is_missing(
+    tmp_path: Path, web: Web, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Interrupted while the second file is being unpacked."""
+    made = {"labels": LABELS, "more": b"1234"}
+    data_set = data_files.written(tmp_path, "small", made)
+    for key in made:
+        (tmp_path / "small" / key).unlink()
+    downloads = tuple(web.offer(f"{key}.gz", gzip.compress(data)) for key, data in made.items())
+    data_set = data_files.published(data_set, downloads)
+    copy = shutil.copyfileobj
+
+    def interrupted(source: IO[bytes], target: IO[bytes]) -> None:
+        if "more" in getattr(target, "name", "the server's"):
+            target.write(b"12")
+            raise KeyboardInterrupt
+        copy(source, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "copyfileobj", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            fetch(data_set, tmp_path)
+    assert sorted(path.name for path in (tmp_path / "small").iterdir()) == ["downloads", "labels"]
+    web.asked.clear()
+    fetch(data_set, tmp_path)
+    assert web.asked == []
+    assert contents(tmp_path / "small") == made
+
+
+def test_an_archive_is_unpacked_without_what_else_it_holds(
+    tmp_path: Path, emptied: DataSet, web: Web
 ) -> None:
     packed = archive({"small/labels": LABELS, "small/other": b"?", "../outside": b"!"})
-    data_set = data_files.published(emptied, (offered(tmp_path / "web", "a.tar.gz", packed),))
+    data_set = data_files.published(emptied, (web.offer("a.tar.gz", packed),))
     assert fetch(data_set, tmp_path / "made").read("labels") == LABELS
-    assert not (tmp_path / "outside").exists()
-    assert not (tmp_path / "made/small/other").exists()
+    assert contents(tmp_path / "made/small") == {"labels": LABELS}
+    assert not list(tmp_path.rglob("outside"))
 
 
-@pytest.mark.usefixtures("file_addresses")
-def test_what_is_not_what_was_published_is_not_kept(tmp_path: Path, emptied: DataSet) -> None:
-    download = offered(tmp_path / "web", "labels.gz", gzip.compress(LABELS), sha256="0" * 64)
-    with pytest.raises(DataError, match=r"labels.gz of Small small could not be downloaded \("):
+def test_an_archive_without_a_file_is_refused(tmp_path: Path, emptied: DataSet, web: Web) -> None:
+    download = web.offer("a.tar.gz", archive({"elsewhere/labels": LABELS}))
+    with pytest.raises(DataError, match=r"a.tar.gz of Small small has no file small/labels"):
         fetch(data_files.published(emptied, (download,)), tmp_path / "made")
-    assert list((tmp_path / "made/small").iterdir()) == []
+
+
+def test_what_is_not_what_was_published_is_not_kept(
+    tmp_path: Path, emptied: DataSet, web: Web
+) -> None:
+    download = web.offer("labels.gz", gzip.compress(LABELS), sha256="0" * 64)
+    with pytest.raises(DataError, match=r"(?s)could not be downloaded \(http.*404.*; http.*hash"):
+        fetch(data_files.published(emptied, (download,)), tmp_path / "made")
+    assert [path for path in (tmp_path / "made/small").rglob("*") if path.is_file()] == []
+
+
+def test_data_of_ones_own_are_not_written_over(tmp_path: Path, emptied: DataSet, web: Web) -> None:
+    data_set = data_files.published(emptied, (web.offer("labels.gz", gzip.compress(LABELS)),))
+    mine = {"labels": b"cut off", "PROVENANCE": b"mine"}
+    for name, data in mine.items():
+        (tmp_path / "made/small" / name).write_bytes(data)
+    with pytest.raises(DataError, match=r"not written over; let GRADPROBE_DATA .* got 7"):
+        fetch(data_set, tmp_path / "made")
+    assert contents(tmp_path / "made/small") == mine
+    assert web.asked == []
+
+
+def test_a_folder_that_cannot_be_written_is_told(
+    tmp_path: Path, emptied: DataSet, web: Web
+) -> None:
+    data_set = data_files.published(emptied, (web.offer("labels.gz", gzip.compress(LABELS)),))
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match=r"Small small cannot be written to .*file"):
+        fetch(data_set, tmp_path / "file")
 
 
 def test_the_catalogue_is_that_of_the_published_files() -> None:

@@ -213,3 +213,32 @@ def test_a_task_is_described_without_its_data_and_missing_ones_are_told(
     assert task.size("test") == 10_000
     with pytest.raises(DataError, match=r"gradprobe data fetch (mnist|cifar10), or let GRADPROBE"):
         task.check_data()
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (
+            (3, 28, 28),
+            [1, 2, 3, 4],
+            r"got images of shape \(3, 28, 28\) and labels of shape \(4,\)",
+        ),
+        ((3, 14, 56), [1, 2, 3], r"got images of shape \(3, 14, 56\)"),
+        ((3, 28, 28), [1, 10, 3], "must have labels from 0 to 9, got 10"),
+    ],
+)
+def test_files_that_do_not_belong_together_are_refused(
+    images: tuple[int, ...],
+    labels: list[int],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made = {
+        "t10k-images-idx3-ubyte": data_files.idx(np.zeros(images, np.uint8)),
+        "t10k-labels-idx1-ubyte": data_files.idx(np.array(labels, np.uint8)),
+    }
+    monkeypatch.setenv("GRADPROBE_DATA", str(tmp_path))
+    monkeypatch.setattr(PixelMnist, "data_set", data_files.written(tmp_path, "mnist", made))
+    with pytest.raises(DataError, match=message):
+        PixelMnist().batch("test", [0], source())

@@ -69,6 +69,10 @@ class DataSet:
         What tasks read.
     downloads
         What is fetched.
+    citation
+        What to cite.
+    licence
+        On what terms it is published.
 
     Examples
     --------
@@ -81,6 +85,8 @@ class DataSet:
     folder: str
     files: tuple[DataFile, ...]
     downloads: tuple[Download, ...]
+    citation: str
+    licence: str
 
 
 def _mnist_download(name: str, sha256: str) -> Download:
@@ -135,6 +141,11 @@ MNIST = DataSet(
             "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
         ),
     ),
+    citation=(
+        "LeCun, Bottou, Bengio, Haffner, Gradient-based learning applied to document recognition "
+        "(Proceedings of the IEEE 86, 1998)"
+    ),
+    licence="Creative Commons Attribution-Share Alike 3.0",
 )
 
 RECORDS_PER_FILE = 10_000
@@ -177,6 +188,11 @@ CIFAR10 = DataSet(
             ("https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",),
         ),
     ),
+    citation=(
+        "Krizhevsky, Learning Multiple Layers of Features from Tiny Images (University of Toronto, "
+        "2009)"
+    ),
+    licence="none stated; its author asks for the citation",
 )
 
 DATA_SETS: dict[str, DataSet] = {data.name: data for data in (MNIST, CIFAR10)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,8 @@ VARIABLE = "GRADPROBE_DATA"
 """The environment variable that names the folder of all data."""
 PROVENANCE_NAME = "PROVENANCE"
 """A file with one line, which says where data come from that are not the published ones."""
+UNREADABLE = (OSError, EOFError, zlib.error)
+"""What reading raises of a file that is missing, not permitted, or a damaged gzip file."""
 
 
 def data_folder() -> Path:
@@ -74,7 +77,7 @@ class Located:
 
 
 def locate(data_set: DataSet, folder: Path | None = None) -> Located:
-    """Return the files of a data set, or raise what is wrong with them; sizes are checked here.
+    """Return the files of a data set, or raise what is wrong with them; every byte is read.
 
     Parameters
     ----------
@@ -86,10 +89,15 @@ def locate(data_set: DataSet, folder: Path | None = None) -> Located:
     Raises
     ------
     DataError
-        A file is missing, or is not one of the data set and there is no file ``PROVENANCE``.
+        A file is missing, cannot be read, or has another size than the published one; or it is not
+        the published one and no file ``PROVENANCE`` says what it is instead.
     """
     place = (data_folder() if folder is None else folder) / data_set.folder
-    altered = [file.name for file in data_set.files if not _is_published(data_set, place, file)]
+    altered = [
+        file.name
+        for file in data_set.files
+        if not _has_published_sum(file, _contents(data_set, place, file))
+    ]
     if not altered:
         return Located(data_set, place, None)
     note = place / PROVENANCE_NAME
@@ -103,28 +111,63 @@ def locate(data_set: DataSet, folder: Path | None = None) -> Located:
 
 
 def _provenance_line(note: Path) -> str:
-    line = " ".join(note.read_text(encoding="utf-8").split())
+    try:
+        line = " ".join(note.read_text(encoding="utf-8").split())
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{note} cannot be read: {error}") from error
     if not line:
         raise DataError(f"{note} must say in one line where the data come from, but it is empty")
     return line
 
 
-def _is_published(data_set: DataSet, folder: Path, file: DataFile) -> bool:
-    return hashlib.sha256(_contents(data_set, folder, file)).hexdigest() == file.sha256
+def is_published(folder: Path, file: DataFile) -> bool:
+    """Whether a file is there, whole, and the published one.
+
+    Parameters
+    ----------
+    folder
+        Where it should lie.
+    file
+        Which one.
+
+    Examples
+    --------
+    >>> from gradprobe.tasks.data.catalogue import MNIST
+    >>> is_published(Path("nowhere"), MNIST.files[0])
+    False
+    """
+    try:
+        return _has_published_sum(file, _unpacked(_path(folder, file)))
+    except UNREADABLE:
+        return False
+
+
+def _has_published_sum(file: DataFile, data: bytes) -> bool:
+    return hashlib.sha256(data).hexdigest() == file.sha256
+
+
+def _path(folder: Path, file: DataFile) -> Path:
+    """Return where a file lies: plain, if it is there, else gzipped."""
+    plain = folder / file.name
+    return plain if plain.exists() else folder / f"{file.name}.gz"
+
+
+def _unpacked(path: Path) -> bytes:
+    data = path.read_bytes()
+    return gzip.decompress(data) if path.suffix == ".gz" else data
 
 
 def _contents(data_set: DataSet, folder: Path, file: DataFile) -> bytes:
     """Return a file's bytes, of the right size."""
-    plain, packed = folder / file.name, folder / f"{file.name}.gz"
-    path = plain if plain.exists() else packed
+    path = _path(folder, file)
     try:
-        data = plain.read_bytes() if path is plain else gzip.decompress(packed.read_bytes())
+        data = _unpacked(path)
     except FileNotFoundError as error:
         raise DataError(
-            f"{plain} (or {packed.name}) is missing; {_remedy(data_set)}, or let {VARIABLE} name a "
-            f"folder that holds {data_set.folder}/{file.name}"
+            f"{folder / file.name} (or {path.name}) is missing; {_remedy(data_set)}, or let "
+            f"{VARIABLE} name a folder that holds {data_set.folder}/{file.name}"
         ) from error
-    except (OSError, EOFError) as error:
+    except UNREADABLE as error:
         raise DataError(f"{path} cannot be read: {error}; {_remedy(data_set)}") from error
     if len(data) != file.size:
         raise DataError(
