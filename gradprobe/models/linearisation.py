@@ -81,7 +81,10 @@ def _stage_jacobians(
     stage: Cell, local: LocalDerivatives, matrix: Tensor, by_inputs: Tensor | None
 ) -> list[StageJacobian]:
     first = stage.first_recurrent_component * stage.hidden_size
-    maps = zip(*(unit_maps(part) for part in local[:3]), strict=True)
+    parts = [unit_maps(part) for part in (local.by_state, local.by_recurrent)]
+    # Where nothing asks for them, the derivatives by the drive are not taken apart.
+    driven = [None] * len(parts[0]) if by_inputs is None else unit_maps(local.by_drive)
+    maps = zip(*parts, driven, strict=True)
     jacobians = []
     for step, (by_state, by_recurrent, by_drive) in enumerate(maps):
         # That of a drive which is not linear varies from step to step.
@@ -91,6 +94,9 @@ def _stage_jacobians(
 
 
 def _check_finite(local: LocalDerivatives, start: int, where: str) -> None:
+    # One number tells that all are finite; only a sum that is not must be looked into.
+    if bool(torch.stack([derivatives.sum() for derivatives in local[:3]]).isfinite().all()):
+        return
     for derivatives in (local.by_state, local.by_recurrent, local.by_drive):
         finite = derivatives.isfinite().flatten(1).all(1)
         if not bool(finite.all()):

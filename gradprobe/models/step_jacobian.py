@@ -35,7 +35,7 @@ class StageJacobian(NamedTuple):
     by_recurrent
         D_a = ∂φ/∂(R h), C′ components from G terms.
     by_drive
-        D_u = ∂φ/∂(drive), C′ components from K terms.
+        D_u = ∂φ/∂(drive), C′ components from K terms; None where nothing asks for it.
     recurrent_matrix
         R, shape (G·N, C_R·N).
     drive_jacobian
@@ -56,7 +56,7 @@ class StageJacobian(NamedTuple):
 
     by_state: UnitMap
     by_recurrent: UnitMap
-    by_drive: UnitMap
+    by_drive: UnitMap | None
     recurrent_matrix: Tensor
     drive_jacobian: Tensor | None = None
     first_multiplied: int = 0
@@ -85,7 +85,7 @@ class StageJacobian(NamedTuple):
             result = self._combined() @ multiplied
         else:
             result = self.by_recurrent.take(self.recurrent_matrix @ multiplied)
-        if below is not None and self.drive_jacobian is not None:
+        if below is not None and self.by_drive is not None and self.drive_jacobian is not None:
             self.by_drive.add_to(result, self.drive_jacobian @ below)
         return self.by_state.add_to(result, columns)
 
@@ -130,7 +130,7 @@ class StageJacobian(NamedTuple):
         columns
             Q, shape (..., B, C′·N, k).
         """
-        if self.drive_jacobian is None:
+        if self.by_drive is None or self.drive_jacobian is None:
             return None
         return self.drive_jacobian.mT @ (self.by_drive.T @ columns)
 
