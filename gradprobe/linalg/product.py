@@ -42,7 +42,8 @@ class GradedProduct:
     generator
         Draws the perturbations, on the CPU. None: a new one with seed 0.
     tolerance
-        Largest error of a value that counts as resolved.
+        Largest error of a value that counts as resolved. A smaller one costs time: several steps
+        are multiplied before they are factored only where that leaves values digits enough.
 
     Raises
     ------
@@ -53,12 +54,13 @@ class GradedProduct:
 
     Notes
     -----
-    To absorb a step: QR of the columns of J U, sorted by norm times e^d, gives the new U; the
-    diagonal of R moves into d, its signs stay in the graded triangular factor, which V absorbs
-    every few steps. Stated errors follow from how rounding at each step is enlarged on the rest of
-    the way (`gradprobe.linalg.history.History`). See Stewart, "On graded QR decompositions of
-    products of matrices", ETNA 5, 1997, and Bauer, "Fast and stable determinant quantum Monte
-    Carlo", SciPost Phys. Core 2, 011, 2020.
+    To absorb a step: QR of the columns of J U, kept in the order of norm times e^d, gives the new
+    U, orthogonal as far as need be; the diagonal of R moves into d, its signs stay in the graded
+    triangular factor, which V absorbs every few steps
+    (`gradprobe.linalg.running_factorisation.RunningFactorisation`). Stated errors follow from how
+    rounding at each step is enlarged on the rest of the way (`gradprobe.linalg.history.History`).
+    See Stewart, "On graded QR decompositions of products of matrices", ETNA 5, 1997, and Bauer,
+    "Fast and stable determinant quantum Monte Carlo", SciPost Phys. Core 2, 011, 2020.
 
     Examples
     --------
