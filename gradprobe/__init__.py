@@ -13,6 +13,7 @@ from gradprobe._version import __version__
 
 if TYPE_CHECKING:
     from gradprobe import frame as frame
+    from gradprobe import gate as gate
     from gradprobe import linalg as linalg
     from gradprobe import models as models
     from gradprobe import probes as probes
@@ -31,6 +32,7 @@ __all__ = [
     "__version__",
     "adapt",
     "frame",
+    "gate",
     "linalg",
     "load",
     "models",
@@ -47,6 +49,7 @@ __getattr__ = lazy_names(
     __name__,
     {
         "frame": "",
+        "gate": "",
         "linalg": "",
         "models": "",
         "probes": "",

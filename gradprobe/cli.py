@@ -13,6 +13,7 @@ import gradprobe
 from gradprobe import listing, own_model, reports, studies
 from gradprobe.command import MISSING_RESULTS, WRONG_CALL, failure, reported
 from gradprobe.data_command import data
+from gradprobe.gate_command import GATE_EXIT_CODES, baseline, check
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
 from gradprobe.studies.interruption import InterruptedStudyError
@@ -262,6 +263,10 @@ def _here(path: Path) -> str:
     """Return `path` as one would type it in the current folder."""
     current = Path.cwd()
     return str(path.relative_to(current) if path.is_relative_to(current) else path)
+
+
+app.command(epilog=GATE_EXIT_CODES)(baseline)
+app.command(epilog=GATE_EXIT_CODES)(check)
 
 
 def main() -> None:

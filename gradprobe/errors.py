@@ -113,3 +113,23 @@ class DataError(GradprobeError):
     >>> issubclass(DataError, GradprobeError)
     True
     """
+
+
+class BaselineError(GradprobeError):
+    """A baseline, or a file that a check writes, cannot be read or written; the message says why.
+
+    Examples
+    --------
+    >>> issubclass(BaselineError, GradprobeError)
+    True
+    """
+
+
+class NotComparableError(GradprobeError):
+    """A comparison cannot be made; that is not a pass.  The command line ends with exit code 3.
+
+    Examples
+    --------
+    >>> issubclass(NotComparableError, GradprobeError)
+    True
+    """

@@ -22,6 +22,7 @@ ALLOWED: dict[str, set[str]] = {
     "probes": {"models", "linalg"},
     "studies": {"tasks", "models", "probes", "training", "reports"},
     "reports": {"studies"},
+    "gate": {"studies", "reports"},
     "own_model": {"models", "probes"},
     "training": {"models", "linalg", "probes", "tasks"},
     "testing": {"models", "probes"},
@@ -31,6 +32,9 @@ WITHOUT_TORCH = [
     "gradprobe",
     "gradprobe.cli",
     "gradprobe.frame",
+    "gradprobe.gate.comparing",
+    "gradprobe.gate.measured",
+    "gradprobe.gate_command",
     "gradprobe.reports.page",
     "gradprobe.studies.reading",
     "gradprobe.testing",
@@ -80,6 +84,7 @@ def test_every_public_name_is_there() -> None:
         gp.tasks,
         gp.testing,
         gp.reports,
+        gp.gate,
     ):
         for name in module.__all__:
             assert getattr(module, name) is not None
