@@ -41,6 +41,7 @@ class Baseline(BaseModel):
     Examples
     --------
     >>> from gradprobe import frame
+    >>> from gradprobe.gate.measured import Measured
     >>> table = frame.rows(probe="training", quantity="test_loss", value=1.0)
     >>> baseline = Baseline.of(Measured.of_table(table))
     >>> [metric.quantity for metric in baseline.metrics]
