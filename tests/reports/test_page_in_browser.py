@@ -12,6 +12,11 @@ import pytest
 
 from gradprobe.reports import build_report
 from gradprobe.reports.example import example_results
+from gradprobe.reports.example_trainings import (
+    example_dynamics,
+    example_moduli,
+    example_trainings,
+)
 
 REQUIRED = os.environ.get("GRADPROBE_REQUIRE_BROWSER") == "1"
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
@@ -52,11 +57,25 @@ def browser() -> Iterator[Any]:
         chromium.close()
 
 
+LABELS = ["<script>document.title = 'broken'</script>", "a" * 200]
+
+
 @pytest.fixture(scope="module")
 def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    labels = ["<script>document.title = 'broken'</script>", "a" * 200]
     path = tmp_path_factory.mktemp("page") / "report.html"
-    results = example_results(models=9, labels=labels, seeds=3, units=32)
+    results = example_results(models=9, labels=LABELS, seeds=3, units=32)
+    path.write_text(build_report(results), encoding="utf-8")
+    return path
+
+
+@pytest.fixture(scope="module", params=["trainings", "moduli", "dynamics"])
+def other_report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    results = {
+        "trainings": lambda: example_trainings(labels=LABELS, tasks=["<i>MNIST</i> " * 9]),
+        "moduli": lambda: example_moduli(seeds=1),
+        "dynamics": lambda: example_dynamics(seeds=4),
+    }[request.param]()
+    path = tmp_path_factory.mktemp(request.param) / "report.html"
     path.write_text(build_report(results), encoding="utf-8")
     return path
 
@@ -110,6 +129,24 @@ def test_every_figure_is_as_large_as_it_should_be(visit: Visit) -> None:
         box = drawing.bounding_box()
         assert box["width"] > 150
         assert box["height"] > 120
+
+
+@pytest.mark.parametrize("options", [WIDE, NARROW], ids=["wide, light", "narrow, dark"])
+def test_pages_of_trainings_and_trajectories(
+    browser: Any, other_report: Path, options: dict[str, Any]
+) -> None:
+    opened = Visit(browser, other_report, **options)
+    opened.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
+    assert opened.requests == [other_report.as_uri()]
+    assert opened.messages == []
+    assert opened.page.evaluate(STICKING_OUT) == []
+    assert opened.page.evaluate(OVERLAPPING) == []
+    for drawing in opened.page.locator("svg[role=img]:visible").all():
+        box = drawing.bounding_box()
+        assert min(box["width"], box["height"]) > 100
+    for link in opened.page.locator("nav a").all():
+        assert opened.page.locator(link.get_attribute("href")).is_visible()
+    opened.context.close()
 
 
 def test_colours_follow_the_scheme(visit: Visit) -> None:
