@@ -48,8 +48,8 @@ def test_missing_files_end_with_the_command_that_gets_them(small: Path) -> None:
     (small / "labels").unlink()
     result = CliRunner().invoke(app, ["data", "verify", "small"])
     assert result.exit_code == 2
-    assert result.stderr.startswith("gradprobe: error: ")
-    assert "gradprobe data fetch small" in result.stderr
+    assert result.output.startswith("gradprobe: error: ")
+    assert "gradprobe data fetch small" in result.output
 
 
 def test_the_exit_codes_are_told() -> None:
@@ -60,7 +60,7 @@ def test_the_exit_codes_are_told() -> None:
 def test_an_unknown_data_set_is_told_with_the_known_ones(small: Path) -> None:
     result = CliRunner().invoke(app, ["data", "fetch", "imagenet"])
     assert result.exit_code == 2
-    assert "unknown data set 'imagenet'; the data sets are: small" in result.stderr
+    assert "unknown data set 'imagenet'; the data sets are: small" in result.output
 
 
 def test_data_sets_are_listed_with_their_folders(small: Path) -> None:

@@ -166,6 +166,8 @@ def test_noise_of_evaluations_is_stored_by_example(small: Arrays, split: str) ->
     together, _ = task.batch(split, [2, 3], source(0))
     alone, _ = task.batch(split, [3], source(1))
     assert torch.equal(together[:, 1:], alone)
+    assert not torch.equal(together[32:, 0], together[32:, 1])
+    assert torch.equal(task.batch(split, [3], source(2), torch.float32)[0].double(), alone)
     other = "test" if split == "validation" else "validation"
     assert not torch.equal(task.batch(other, [3], source())[0][32:], alone[32:])
 

@@ -71,6 +71,7 @@ def test_examples_of_evaluations_do_not_depend_on_batches_or_generators(name: st
     together = task.batch("test", [4, 5, 6], source(0))
     alone = task.batch("test", [5], source(1))
     assert torch.equal(together[0][:, 1:2], alone[0])
+    assert not torch.equal(together[0][:, 0], together[0][:, 1])
     assert torch.equal(together[1][..., 1:2], alone[1])
     assert not torch.equal(task.batch("validation", [5], source(1))[0], alone[0])
     drawn = [task.batch("train", [5], source(seed))[0] for seed in (0, 1)]
