@@ -214,8 +214,8 @@ def _relations(relations: Sequence[Relation]) -> Markup:
         return Markup("")
     parts = [Markup("on {} {}").format(_task(one.task), _told(one)) for one in relations]
     return Markup(
-        "Does the gradient at initialisation tell the accuracy? By Spearman’s rank correlation "
-        'of accuracy with −|log gain| (<a href="#survival">how</a>): {}.'
+        "Does the gradient at initialisation tell the accuracy? By "
+        '<a href="#survival">Spearman’s rank correlation</a> of accuracy with −|log gain|: {}.'
     ).format(listing(parts, "; "))
 
 

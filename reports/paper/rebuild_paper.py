@@ -9,6 +9,7 @@ Nothing is computed again, and nothing is written of a study that is not there.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from gradprobe.reports.contract import Results
 
-HERE = Path(__file__).parent
+HERE = Path(os.path.relpath(Path(__file__).parent))  # as the pages print it: of no one machine
 STUDIES = ("table_1", "table_2", "digits_accuracy", "jacobian_eigenvalues", "dynamics")
 
 INTRODUCTION = """# The paper's tables and figures

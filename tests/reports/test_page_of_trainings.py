@@ -112,7 +112,7 @@ def test_curves_and_relation_are_there_for_each_task(page: Page) -> None:
     for number in (1, 2):
         assert f"learning-{number}" in page.ids
         assert f"survival-{number}" in page.ids
-    assert "Spearman’s rank correlation of accuracy with −|log gain| (how): on pixel MNIST" in text
+    assert "Spearman’s rank correlation of accuracy with −|log gain|: on pixel MNIST" in text
     assert "Medians at the last iteration: LSTM" in text
 
 
