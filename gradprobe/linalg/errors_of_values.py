@@ -24,7 +24,7 @@ TAKEN_OVER = 25.0
 NEAR = 8.0
 """… and only those that have come back by less than this are their own."""
 
-LUCK = 1e8
+LUCK = 5e7
 """How many times more sensitive a neighbour may be and still count: beyond, it is another kind."""
 
 AMPLITUDE = 11.5

@@ -31,6 +31,9 @@ BLOCK = math.log(1e2), math.log(3e5)
 SHARE = 1e4
 """… which is what makes rounding this many times smaller than the tolerance."""
 
+CAUTION = math.log(3.0)
+"""By how much more a block of several steps may have lost than its sketch of few columns shows."""
+
 STRAIGHT = 0.1
 """How far a basis may be from orthogonal, entry by entry."""
 
@@ -192,12 +195,15 @@ class RunningFactorisation:
             sizes = Y.abs().amax(-2).double().log()
             order = graded.descending(sizes + self.decomposition.d)
             factors, log_loss, found = self._quick_factors(Y, errors, order)
-        allowed = self.stride.allowed if len(self._pending) > 1 else SINGLE
+        several = len(self._pending) > 1
+        allowed = self.stride.allowed if several else SINGLE
         if not (found.departure < STRAIGHT and found.log_loss < allowed):
             return False
         if len(self._pending) == self.stride.length:
             self.stride.passed(found.log_loss)
-        self.decomposition.go_on(factors, log_loss - 0.5 * math.log(Y.shape[-1]), found.reach)
+        # The stated errors allow for rows as long as all their columns together.
+        share = (CAUTION if several else 0.0) - 0.5 * math.log(Y.shape[-1])
+        self.decomposition.go_on(factors, log_loss + share, found.reach)
         self._is_oblique = True
         return True
 
