@@ -37,12 +37,19 @@ class AccuracyRow(NamedTuple):
 
 
 class AccuracyTable(NamedTuple):
-    """The models of a task, and where its data come from."""
+    """The models of a task, and where its data come from.
+
+    Attributes
+    ----------
+    compared
+        Whether anything is published of one of the rows.
+    """
 
     task: str
     metric: str
     rows: list[AccuracyRow]
     data: str
+    compared: bool
 
 
 def accuracy_tables(
@@ -77,6 +84,7 @@ def accuracy_tables(
             str(rows["metric"].iloc[0]),
             [_row(row, keys.get(row["model"])) for _, row in rows.iterrows()],
             data_of(str(task), cells),
+            compared=bool(rows["published"].notna().any()),
         )
         for task, rows in outcomes.groupby("task", sort=False)
     ]

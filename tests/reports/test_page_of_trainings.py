@@ -107,6 +107,14 @@ def test_the_table_stands_beside_what_is_published(results: ExampleResults, page
         assert part in table
 
 
+def test_where_nothing_is_published_nothing_is_compared(results: ExampleResults) -> None:
+    cells = [replace(cell, published={}) for cell in results.cells]
+    table = Page(build_report(replace(results, cells=cells))).text("accuracy")
+    assert "published" not in table
+    assert "difference" not in table
+    assert "test accuracy iterations seeds" in " ".join(table.split())
+
+
 def test_curves_and_relation_are_there_for_each_task(page: Page) -> None:
     text = page.text()
     for number in (1, 2):
