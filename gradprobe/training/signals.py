@@ -16,8 +16,9 @@ class HeldSignals:
     """Notes the first SIGINT or SIGTERM within a ``with`` block, and delivers it at its end.
 
     Whoever listened before gets it then: usually, `KeyboardInterrupt` is raised after Ctrl-C, and
-    the process ends after SIGTERM.  A second signal is delivered at once.  Outside the main thread,
-    where Python cannot handle signals, nothing is held back.
+    the process ends after SIGTERM.  A second signal is delivered at once; one that is ignored, as
+    under nohup, stays ignored.  Outside the main thread, where Python cannot handle signals, nothing
+    is held back.
 
     Examples
     --------
@@ -40,7 +41,11 @@ class HeldSignals:
 
     def __enter__(self) -> Self:
         if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._notice) for number in SIGNALS}
+            self._before = {
+                number: signal.signal(number, self._notice)
+                for number in SIGNALS
+                if signal.getsignal(number) is not signal.SIG_IGN
+            }
         return self
 
     def __exit__(

@@ -22,7 +22,7 @@ from gradprobe.training import Progress, TrainingInterruptedError, TrainingProto
 from gradprobe.training.checkpoint import FORMAT, load, save
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from gradprobe.training import TrainingResult
 
@@ -163,6 +163,15 @@ def raise_signal_at(iteration: int, number: signal.Signals) -> Callable[[Progres
     return progress
 
 
+@pytest.fixture
+def heeding_ctrl_c() -> Iterator[None]:
+    """Let SIGINT raise KeyboardInterrupt, also where whoever runs the tests has it ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeding_ctrl_c")
 def test_ctrl_c_writes_the_checkpoint_first_and_the_very_models_can_go_on(tmp_path: Path) -> None:
     file, settings, network = tmp_path / "a.pt", protocol(), small_network(SmallTask())
 
@@ -185,6 +194,25 @@ def test_ctrl_c_writes_the_checkpoint_first_and_the_very_models_can_go_on(tmp_pa
         assert stored.contents["iteration"] == iteration
     assert_same(run(), network, *undisturbed(settings))
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
+    """As under nohup, or in the background of a shell."""
+    settings, network = protocol(), small_network(SmallTask())
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        found = train(
+            *network,
+            SmallTask(),
+            settings,
+            seed=5,
+            checkpoint=tmp_path / "a.pt",
+            probes=probe,
+            progress=raise_signal_at(3, signal.SIGINT),
+        )
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert_same(found, network, *undisturbed(settings))
 
 
 def test_sigterm_reaches_who_listened_before_after_the_checkpoint_is_written(
