@@ -17,8 +17,8 @@ class HeldSignals:
 
     Whoever listened before gets it then: usually, `KeyboardInterrupt` is raised after Ctrl-C, and
     the process ends after SIGTERM.  A second signal is delivered at once; one that is ignored, as
-    under nohup, stays ignored.  Outside the main thread, where Python cannot handle signals, nothing
-    is held back.
+    under nohup, stays ignored.  Outside the main thread, where Python cannot handle signals,
+    nothing is held back.
 
     Examples
     --------
