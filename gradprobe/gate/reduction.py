@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 KEY = ["model", "task", "length", "iteration", "probe", "quantity", "matrix", "block"]
 TRAINING = "training"
 UNSIGNED = ("imag", "phase")
+_DTYPES = {"value": "float64", "known": "bool", "dtype": "string", "statistic": "string"}
 _RANKS = {"largest": 0.0, "middle": 0.5, "smallest": 1.0}
 
 
@@ -53,7 +54,10 @@ def metrics(table: pd.DataFrame) -> list[Metric]:
     """
     of_training = (table["probe"] == TRAINING).fillna(False).astype(bool)
     parts = [_training(table[of_training]), *_probed(table[~of_training])]
-    readings = pd.concat(parts, ignore_index=True)
+    filled = [part.astype(_DTYPES) for part in parts if len(part)]
+    if not filled:
+        return []
+    readings = pd.concat(filled, ignore_index=True)
     found = [_metric(rows) for _, rows in readings.groupby([*KEY, "statistic"], dropna=False)]
     return sorted(found, key=lambda metric: metric.name.order())
 
@@ -86,7 +90,9 @@ def _training(table: pd.DataFrame) -> pd.DataFrame:
     last = _prepared(table.sort_values("iteration", kind="stable"))
     last["iteration"] = pd.array([pd.NA] * len(last), dtype="Int64")
     last = last.groupby([*KEY, "seed"], dropna=False, as_index=False).last()
-    return pd.concat([last, _undiverged(last)], ignore_index=True).assign(statistic="last value")
+    calm = _undiverged(last)
+    both = pd.concat([last, calm], ignore_index=True) if len(calm) else last
+    return both.assign(statistic="last value")[[*KEY, "seed", *_DTYPES]]
 
 
 def _undiverged(last: pd.DataFrame) -> pd.DataFrame:
