@@ -24,10 +24,10 @@ TAKEN_OVER = 25.0
 NEAR = 8.0
 """… and only those that have come back by less than this are their own."""
 
-LUCK = 5e7
+LUCK = 1e8
 """How many times more sensitive a neighbour may be and still count: beyond, it is another kind."""
 
-AMPLITUDE = 11.5
+AMPLITUDE = 12.0
 """By how many units of rounding, of the norms of its rows, a step may be off in all: real rounding
 errors are far smaller as a rule, but the sensitivity is known at some steps only."""
 

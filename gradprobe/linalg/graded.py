@@ -15,7 +15,6 @@ import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
-from scipy.linalg import blas
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -23,12 +22,6 @@ if TYPE_CHECKING:
 
 WEAK = 1e-6
 """A relative diagonal entry of R below this: the column may depend on those before it."""
-
-
-NARROW = 48
-"""Smaller matrices are not worth a call of BLAS each."""
-
-TRIANGULAR = {torch.float64: blas.dtrmm, torch.float32: blas.strmm}
 
 
 class Graded(NamedTuple):
@@ -58,7 +51,7 @@ class UpperFactor(NamedTuple):
     Q
         The orthogonal factor.
     R
-        Upper triangular, whatever may lie below the diagonal; the signs of its diagonal stay in it.
+        Upper triangular; the signs of its diagonal stay in it.
     log_diagonal
         log |r_ii|, float64.
     order
@@ -83,7 +76,7 @@ def take_columns(matrix: Tensor, order: Tensor | None) -> Tensor:
     """Return the columns of `matrix` in `order`."""
     if order is None:
         return matrix
-    return matrix.gather(-1, order.unsqueeze(-2).expand(matrix.shape))
+    return matrix.gather(-1, order.unsqueeze(-2).expand_as(matrix))
 
 
 def take_rows(matrix: Tensor, order: Tensor | None) -> Tensor:
@@ -91,8 +84,6 @@ def take_rows(matrix: Tensor, order: Tensor | None) -> Tensor:
     if order is None:
         return matrix
     size = order.shape[-1]
-    if order.numel() == size:
-        return matrix.index_select(-2, order.reshape(-1))
     batches = order.reshape(-1, size)
     first_rows = torch.arange(batches.shape[0], device=order.device).unsqueeze(-1) * size
     # Selecting from one tall matrix copies whole rows: several times faster than `gather`.
@@ -100,12 +91,9 @@ def take_rows(matrix: Tensor, order: Tensor | None) -> Tensor:
     return tall.index_select(0, (first_rows + batches).reshape(-1)).reshape(matrix.shape)
 
 
-def descending(values: Tensor, slack: float = 0.0) -> Tensor | None:
-    """Return the order that sorts `values`, largest first, or None if they are sorted already.
-
-    With some `slack`, that is where none exceeds the one before it by more.
-    """
-    if bool((values[..., 1:] <= values[..., :-1] + slack).all()):
+def descending(values: Tensor) -> Tensor | None:
+    """Return the order that sorts `values`, largest first, or None if they are sorted already."""
+    if bool((values[..., 1:] <= values[..., :-1]).all()):
         return None
     return values.argsort(dim=-1, descending=True, stable=True)
 
@@ -125,11 +113,22 @@ def factor(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
     row_order = descending(sizes.rows)
     Q, R = torch.linalg.qr(take_rows(take_columns(Y, order), row_order))
     back = None if row_order is None else row_order.argsort(dim=-1)
-    return UpperFactor(take_rows(Q, back), R, log_diagonal(R), order)
+    return UpperFactor(take_rows(Q, back), R, _log_diagonal(R), order)
 
 
-def log_diagonal(R: Tensor) -> Tensor:
-    """Return log |r_ii|, float64."""
+def factor_even(Y: Tensor, order: Tensor | None) -> UpperFactor:
+    """Do the same in three quarters of the time where all rows are of similar size.
+
+    Q = Y R^−1 satisfies Q R = Y to rounding, and is as orthogonal as rounding times the condition
+    of Y, its columns scaled, allows: it need only be well conditioned, and is the next Y.
+    """
+    columns = take_columns(Y, order)
+    R = torch.geqrf(columns)[0].triu()
+    Q = torch.linalg.solve_triangular(R, columns, upper=True, left=False)
+    return UpperFactor(Q, R, _log_diagonal(R), order)
+
+
+def _log_diagonal(R: Tensor) -> Tensor:
     return R.diagonal(dim1=-2, dim2=-1).abs().double().log()
 
 
@@ -153,13 +152,19 @@ def log_deficit(factors: UpperFactor, sizes: Sizes) -> Tensor:
     return (expected - factors.log_diagonal).nan_to_num(nan=torch.inf, neginf=torch.inf)
 
 
-def log_loss(factors: UpperFactor, sizes: Sizes) -> Tensor:
-    r"""Return by how much rounding in Y = J U is enlarged, relative to each |r_ii|.
+def log_loss(factors: UpperFactor, sizes: Sizes, steps: int = 1) -> Tensor:
+    r"""Return by how much rounding in Y = J_k ⋯ J_1 U is enlarged, relative to each |r_ii|.
 
     Rounding errors of J U are relative to the rows of J, not to the columns of the product, so a
     column that J makes small keeps fewer digits: r_i / |r_ii|, with r the sorted sizes of the rows.
+    Over k steps each costs the k-th root of r_i / s_i, with s the sizes of the columns, and all of
+    them s_i / |r_ii| at the end.
     """
-    loss = sizes.sorted_rows - factors.log_diagonal
+    rows = sizes.sorted_rows
+    if steps > 1:
+        columns = take(sizes.columns, factors.order)
+        rows = columns + (rows - columns) / steps
+    loss = rows - factors.log_diagonal + 0.5 * math.log(steps)
     return loss if factors.kept is None else loss.masked_fill(~factors.kept, -torch.inf)
 
 
@@ -171,25 +176,10 @@ def graded_upper(R: Tensor, d: Tensor, new_d: Tensor) -> Tensor:
     dead = new_d == -torch.inf
     # R comes column by column from LAPACK: its transpose is what lies in memory in order.
     gap = d.unsqueeze(-1) - new_d.masked_fill(dead, 0.0).unsqueeze(-2)
-    upper = exponential_(gap.tril_()).to(R.dtype).mul_(R.mT.tril()).mT
+    upper = exponential_(gap.tril_()).to(R.dtype).mul_(R.mT).mT
     if bool(dead.any()):
         upper = torch.where(dead.unsqueeze(-1), identity_like(R), upper)
     return upper
-
-
-def upper_product_(R: Tensor, A: Tensor) -> Tensor:
-    """Return R A for an upper triangular R, of which nothing below the diagonal is read.
-
-    Half of the multiplications are with zeros, which BLAS leaves out; the result takes A's place.
-    """
-    if A.device.type != "cpu" or A.shape[-1] < NARROW or not A.is_contiguous():
-        return R.triu() @ A
-    multiply = TRIANGULAR[A.dtype]
-    lefts, rights = R.reshape(-1, *R.shape[-2:]), A.view(-1, *A.shape[-2:])
-    for left, right in zip(lefts.unbind(), rights.unbind(), strict=True):
-        # (R A)ᵀ = Aᵀ Rᵀ, because BLAS keeps matrices column by column.
-        multiply(1.0, left.numpy(), right.numpy().T, side=1, trans_a=1, overwrite_b=1)
-    return A
 
 
 def exponential_(exponents: Tensor) -> Tensor:

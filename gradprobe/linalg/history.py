@@ -12,7 +12,7 @@ from gradprobe.linalg.passage import Passage, composed, rescaled, standstill
 if TYPE_CHECKING:
     from torch import Tensor
 
-MOST = 16
+MOST = 24
 """How many stretches are kept apart."""
 
 
@@ -63,38 +63,29 @@ class History:
 
     def __init__(self) -> None:
         self._stretches: list[Stretch] = []
-        self._noted: list[Tensor] = []
         self._widest: Tensor | None = None
         self._reversal: Tensor | None = None
+        self._zeros = 0
 
     def note(self, d: Tensor, *, anew: bool = False) -> None:
         """Take note of d on the way, of shape (..., n), in any order.
 
-        With `anew` a direction has been lost since, or become zero, and what stands in its place is
-        no return.
+        With `anew` a direction has been lost since, and what stands in its place is no return.
         """
-        if anew:
-            self._settle()
-            self._widest = None
-        self._noted.append(d)
-
-    def _settle(self) -> None:
-        """Follow the spread through all that has been noted, which is faster at once."""
-        if not self._noted:
-            return
-        sizes = _without_zeros(torch.stack(self._noted)).sort(dim=-1, descending=True).values
-        self._noted = []
-        spreads = torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]), dim=1)
-        if self._widest is not None:
-            spreads = torch.cat((self._widest.unsqueeze(0), spreads))
-        widest = spreads.cummax(0).values
-        reversal = (widest - spreads).amax(0)
-        self._widest = widest[-1]
-        self._reversal = reversal if self._reversal is None else self._reversal.maximum(reversal)
+        sizes = _without_zeros(d).sort(dim=-1, descending=True).values
+        spread = torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]))
+        zeros = int((d == -torch.inf).sum())
+        if self._widest is None or self._reversal is None:
+            self._widest, self._reversal = spread, torch.zeros_like(spread)
+        elif zeros == self._zeros and not anew:
+            self._widest = self._widest.maximum(spread)
+            self._reversal = self._reversal.maximum(self._widest - spread)
+        else:  # what has become zero has not come back
+            self._widest = spread
+        self._zeros = zeros
 
     def append(self, passage: Passage, d: Tensor) -> None:
         """Go on by a passage that ends at d."""
-        self._settle()
         self._stretches.append(Stretch(passage, _without_zeros(d)))
         if len(self._stretches) > MOST:
             at = self._least_lost()
@@ -111,8 +102,8 @@ class History:
     def copied(self) -> History:
         """Return one that can go on apart from this one."""
         twin = History()
-        twin._stretches, twin._noted = list(self._stretches), list(self._noted)
-        twin._widest, twin._reversal = self._widest, self._reversal
+        twin._stretches = list(self._stretches)
+        twin._widest, twin._reversal, twin._zeros = self._widest, self._reversal, self._zeros
         return twin
 
     def sensitivity(self, V: Tensor, order: Tensor | None, rank: Tensor) -> Sensitivity:
@@ -127,7 +118,6 @@ class History:
         rank
             How many singular values are not zero by structure, (...), int64.
         """
-        self._settle()
         L = torch.linalg.qr(V.mT).R.mT
         zeros = torch.arange(V.shape[-1], device=V.device) >= rank.unsqueeze(-1)
         L = torch.where(zeros.unsqueeze(-2), identity_like(L), L)

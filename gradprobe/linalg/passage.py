@@ -9,28 +9,16 @@ the errors that steps before s have left.
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
-from gradprobe.linalg.graded import (
-    exponential_,
-    graded_upper,
-    identity_like,
-    take,
-    take_rows,
-    upper_product_,
-)
+from gradprobe.linalg.graded import exponential_, graded_upper, identity_like, take, take_rows
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from gradprobe.linalg.graded import UpperFactor
-
-
-RANGE = {torch.float64: 300.0, torch.float32: 40.0}
-"""A growth of up to so many nats has exponentials that floating point can hold, even squared."""
 
 
 class Passage(NamedTuple):
@@ -39,7 +27,7 @@ class Passage(NamedTuple):
     Attributes
     ----------
     A
-        (..., n, n); where no vector has overtaken another, row i has ±1 in column order_i.
+        (..., n, n); the entries of row i in column order_i are ±1 to rounding.
     growth
         (..., n), float64.
     order
@@ -65,20 +53,11 @@ def standstill(like: Tensor, order: Tensor | None = None) -> Passage:
     return Passage(identity, zeros, order, zeros)
 
 
-def onwards(
-    passage: Passage, factors: UpperFactor, log_loss: Tensor, reach: float = math.inf
-) -> Passage:
-    """Go on by the step whose factors are given, and whose loss has these logarithms.
-
-    No growth, before or after, is more than `reach` nats, where that is known.
-    """
+def onwards(passage: Passage, factors: UpperFactor, log_loss: Tensor) -> Passage:
+    """Go on by the step whose factors are given, and whose loss has these logarithms."""
     before, A = take(passage.growth, factors.order), take_rows(passage.A, factors.order)
     growth = before + factors.log_diagonal
-    if reach < RANGE[A.dtype]:
-        columns, rows = before.exp().to(A.dtype), growth.neg().exp().to(A.dtype)
-        upper = upper_product_(factors.R, A * columns.unsqueeze(-1)).mul_(rows.unsqueeze(-1))
-    else:
-        upper = graded_upper(factors.R, before, growth) @ A
+    upper = graded_upper(factors.R, before, growth) @ A
     if factors.kept is not None:
         growth = torch.where(factors.kept, growth, before)
         upper = torch.where(factors.kept.unsqueeze(-1), upper, A)

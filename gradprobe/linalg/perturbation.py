@@ -58,12 +58,13 @@ class Perturbation:
         """Return (I + cuβ) U."""
         return U * self._diagonal() if self._entries else U
 
-    def of_product(self, Y: Tensor) -> Tensor:
-        """Return (I + cuα) Y plus the backward error of its factorisation."""
+    def of_product(self, Y: Tensor) -> tuple[Tensor, Sizes]:
+        """Return (I + cuα) Y plus the backward error of its factorisation, and Y's sizes."""
         if not self._entries:
-            return Y
+            return Y, sizes_of(Y)
         Y = Y * self._diagonal()
-        return self._add_backward_error(Y, sizes_of(Y))
+        sizes = sizes_of(Y)
+        return self._add_backward_error(Y, sizes), sizes
 
     def of_factors(self, graded: Graded) -> Graded:
         """Perturb U and V, as the reduction of a block of their product does."""

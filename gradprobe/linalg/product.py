@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
+import copy
+import math
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from gradprobe import checks
-from gradprobe.errors import ArgumentError
+from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg import graded
 from gradprobe.linalg.errors_of_values import stated_errors
+from gradprobe.linalg.history import History
 from gradprobe.linalg.operators import check_dtype, check_step
+from gradprobe.linalg.passage import arrive, onwards, standstill, without_copies
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
-from gradprobe.linalg.running_factorisation import RunningFactorisation
 from gradprobe.linalg.spectrum import Spectrum
+from gradprobe.linalg.stride import DELICATE, Stride
+from gradprobe.linalg.structure import propagate_zeros
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from gradprobe.linalg.operators import StepOperator
+
+GROWTH = 2.0
+"""Refactor once ‖V‖_F² / size exceeds this. As |det V| = 1, it is 1 at least: for orthogonal V."""
+
+CALM = 1.3
+"""Up to this ‖V‖_F² / size, V may be left alone for twice as long."""
+
+LONGEST = 16
+"""For how many factorisations V may be left alone."""
+
+EVEN = math.log(1e3)
+"""Rows that differ by less than e to this need not be sorted."""
+
+SINGULAR = math.log(1e4)
+"""At a deficit beyond this, a single step is always factored alone before J U is."""
+
+SPREAD = 30.0
+"""Columns of J whose sizes differ by less than this factor need not be factored alone."""
+
+ORDINARY = {torch.float64: 2.0**100, torch.float32: 2.0**20}
+"""Factor at once where the columns' largest entry leaves 1 / this … this: more may overflow."""
+
+
+LOST = 25.0
+"""The logarithm of a loss that leaves of a direction no more than rounding has put in its place."""
 
 
 class GradedProduct:
@@ -42,8 +72,7 @@ class GradedProduct:
     generator
         Draws the perturbations, on the CPU. None: a new one with seed 0.
     tolerance
-        Largest error of a value that counts as resolved. A smaller one costs time: several steps
-        are multiplied before they are factored only where that leaves values digits enough.
+        Largest error of a value that counts as resolved.
 
     Raises
     ------
@@ -54,13 +83,12 @@ class GradedProduct:
 
     Notes
     -----
-    To absorb a step: QR of the columns of J U, kept in the order of norm times e^d, gives the new
-    U, orthogonal as far as need be; the diagonal of R moves into d, its signs stay in the graded
-    triangular factor, which V absorbs every few steps
-    (`gradprobe.linalg.running_factorisation.RunningFactorisation`). Stated errors follow from how
-    rounding at each step is enlarged on the rest of the way (`gradprobe.linalg.history.History`).
-    See Stewart, "On graded QR decompositions of products of matrices", ETNA 5, 1997, and Bauer,
-    "Fast and stable determinant quantum Monte Carlo", SciPost Phys. Core 2, 011, 2020.
+    To absorb a step: QR of the columns of J U, sorted by norm times e^d, gives the new U; the
+    diagonal of R moves into d, its signs stay in the graded triangular factor, which V absorbs
+    every few steps. Stated errors follow from how rounding at each step is enlarged on the rest of
+    the way (`gradprobe.linalg.history.History`). See Stewart, "On graded QR decompositions of
+    products of matrices", ETNA 5, 1997, and Bauer, "Fast and stable determinant quantum Monte
+    Carlo", SciPost Phys. Core 2, 011, 2020.
 
     Examples
     --------
@@ -94,10 +122,21 @@ class GradedProduct:
         identity = torch.eye(self.size, dtype=dtype, device=device)
         copies = (1 + self.repetitions, *self.batch_shape)
         start = identity.expand(*copies, self.size, self.size)
+        zeros = torch.zeros(*copies, self.size, dtype=torch.float64, device=device)
+        self._at = graded.Graded(start, zeros, start)
+        self._passage = standstill(start)
+        self._no_zeros = self._dead = zeros != 0
+        self._has_lost = False
+        self._history = History()
+        self._since, self._span = 0, 1
+        self._live = torch.ones(*self.batch_shape, self.size, dtype=torch.bool, device=device)
+        self._started, self._full = self._live, True
+        self._rank = torch.full(self.batch_shape, self.size, device=device)
         source = torch.Generator().manual_seed(0) if generator is None else generator
-        perturbation = Perturbation(copies, self.size, identity, source)
-        self._device = identity.device
-        self._running = RunningFactorisation(start, perturbation, self.tolerance)
+        self._perturbation = Perturbation(copies, self.size, identity, source)
+        self._U = self._columns = start
+        self._pending: list[Tensor | StepOperator] = []
+        self._stride = Stride()
 
     def absorb(self, step: Tensor | StepOperator) -> None:
         """Replace M by J M.
@@ -109,14 +148,13 @@ class GradedProduct:
             steps and must not change.
         """
         check_step(step, self.steps + 1, (*self.batch_shape, self.size, self.size), self.dtype)
-        self._running.multiply(step.clone() if isinstance(step, Tensor) else step)
+        self._multiply(step.clone() if isinstance(step, Tensor) else step, self.steps + 1)
         self.steps += 1
 
     def log_singular_values(self) -> Spectrum:
         """Return the log singular values of M, with their errors; M stays as it is."""
-        product = self._running.finished()
-        at, rank = product.decomposition.arrive(), product.zeros.rank
-        return self._spectrum(product, at, self.size, rank)
+        product = self._factored()
+        return product._spectrum(product._at, self.size, product._rank)
 
     def factors(self, chosen: slice | Tensor | None = None) -> graded.Graded:
         r"""Return U, d, V of :math:`M = U \mathrm{diag}(e^d) V`; M stays as it is.
@@ -143,11 +181,11 @@ class GradedProduct:
         >>> (U[0] @ d[0].exp().diag() @ V[0]).round(decimals=6).tolist()
         [[2.0, 0.0], [0.0, 0.0]]
         """
-        product = self._running.finished()
+        product = self._factored()
         if chosen is None:
-            return product.decomposition.arrive()
+            return product._at
         mask = self._mask("chosen", chosen)
-        return graded.transposed(product.restricted(mask, mask)[0])
+        return graded.transposed(product._block(mask, mask)[0])
 
     def block(self, rows: slice | Tensor, columns: slice | Tensor) -> Spectrum:
         """Return the spectrum of M[rows, columns]; M stays as it is.
@@ -173,32 +211,38 @@ class GradedProduct:
         [2.0, 1.0]
         """
         row_mask, column_mask = self._mask("rows", rows), self._mask("columns", columns)
-        product = self._running.finished()
+        product = self._factored()
         count = min(int(row_mask.sum()), int(column_mask.sum()))
-        block, rank = product.restricted(row_mask, column_mask)
-        return self._spectrum(product, block, count, rank, column_mask)
+        block, rank = product._block(row_mask, column_mask)
+        return product._spectrum(block, count, rank, column_mask)
+
+    def _block(self, rows: Tensor, columns: Tensor) -> tuple[graded.Graded, Tensor]:
+        """Set all else to zero in this product; return what is left, transposed, and its rank."""
+        rank_of_rows = self._rank.minimum((self._live & rows).sum(-1))
+        rank = rank_of_rows.minimum((self._started & columns).sum(-1))
+        self._refactor()
+        self._at = self._perturbation.of_factors(self._at)
+        factors, loss = graded.restriction(self._at, rows, rank_of_rows)
+        way = onwards(standstill(self._at.V), factors, loss)
+        self._at = graded.join(self._at, factors)
+        self._history.append(without_copies(way), self._at.d[0])
+        turned = graded.transposed(self._at)
+        return graded.join(turned, graded.restriction(turned, columns, rank)[0]), rank
 
     def _spectrum(
-        self,
-        product: RunningFactorisation,
-        values_of: graded.Graded,
-        count: int,
-        rank: Tensor,
-        columns: Tensor | None = None,
+        self, values_of: graded.Graded, count: int, rank: Tensor, columns: Tensor | None = None
     ) -> Spectrum:
-        """Return the spectrum of `values_of`: `product`, or what is left of it in `columns`."""
+        """Return the spectrum of `values_of`: this product, or what is left of it in `columns`."""
         own = graded.Graded(*(part[:1] for part in values_of))
         values = log_singular_values(own)[0, ..., :count]
-        at = product.decomposition.arrive()
-        order = graded.descending(at.d[0])
-        V = graded.take_rows(at.V[0].double(), order)
-        V = V if columns is None else V * columns
-        sensitivity = product.decomposition.history.sensitivity(V, order, rank)
+        order = graded.descending(self._at.d[0])
+        V = graded.take_rows(self._at.V[0].double(), order)
+        sensitivity = self._history.sensitivity(V if columns is None else V * columns, order, rank)
         error = stated_errors(values, sensitivity, rank.cpu(), self.steps, self.dtype)
         return Spectrum(values, error, error <= self.tolerance)
 
     def _mask(self, name: str, chosen: slice | Tensor) -> Tensor:
-        mask = torch.zeros(self.size, dtype=torch.bool, device=self._device)
+        mask = torch.zeros(self.size, dtype=torch.bool, device=self._live.device)
         try:
             mask[chosen] = True
         except (IndexError, TypeError) as error:
@@ -208,3 +252,146 @@ class GradedProduct:
         if not bool(mask.any()):
             raise ArgumentError(f"{name} must choose at least one of {self.size}, got {chosen!r}")
         return mask
+
+    def _multiply(self, step: Tensor | StepOperator, number: int) -> None:
+        """Multiply the columns by J, and factor them once there are enough steps."""
+        columns = step @ self._perturbation.of_columns(self._columns)
+        smallest, largest = torch.stack(columns.abs().amax((-2, -1)).aminmax()).tolist()
+        if not math.isfinite(largest):
+            raise NonFiniteError(f"step {number} holds NaN or an infinity, or overflows")
+        self._columns = columns
+        self._pending.append(step)
+        ordinary = 1 / ORDINARY[self.dtype] < smallest and largest < ORDINARY[self.dtype]
+        if len(self._pending) >= self._stride.length or not ordinary:
+            self._factor()
+
+    def _factor(self) -> None:
+        """Factor the columns; where too many steps were multiplied, do them again in halves."""
+        steps, self._pending = self._pending, []
+        d = self._logarithms()
+        self._history.note(d[0], anew=self._has_lost)
+        Y, sizes = self._perturbation.of_product(self._columns)
+        order = graded.descending(sizes.columns + d)
+        even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
+        # A column that is zero would be divided by what rounding has left of it.
+        even = even and (self._dead is self._no_zeros or not bool(self._dead.any()))
+        factors = graded.factor_even(Y, order) if even else graded.factor(Y, order, sizes)
+        deficit = self._largest_deficit(factors, sizes, d)
+        calm = deficit < DELICATE and self._full
+        if not calm and len(steps) > 1:
+            self._repeat(steps)
+        elif calm or (deficit < SINGULAR and self._full and self._has_even_columns(steps[0])):
+            self._stride.passed(deficit)
+            self._go_on(factors, graded.log_loss(factors, sizes, len(steps)))
+        else:
+            self._go_on(*self._delicate_factors(steps[0], d))
+            if self._since:
+                self._arrive()
+
+    def _has_even_columns(self, step: Tensor | StepOperator) -> bool:
+        """Return whether no column of J is so small that it would drown in J U."""
+        columns = (step if isinstance(step, Tensor) else step.dense()).abs().amax(-2)
+        return bool((columns.amax(-1) < SPREAD * columns.amin(-1)).all())
+
+    def _go_on(self, factors: graded.UpperFactor, log_loss: Tensor) -> None:
+        """Take the factors of J U; let V absorb them once there are enough."""
+        factors = graded.without_zeros(factors, self._dead)
+        # A column of which nothing is left is one of rounding errors: it cannot be worse.
+        log_loss = log_loss.clamp(max=-math.log(torch.finfo(self.dtype).eps))
+        self._passage = onwards(self._passage, factors, log_loss)
+        self._has_lost = bool((log_loss > LOST).any())
+        self._dead = self._no_zeros if factors.kept is None else ~factors.kept
+        self._U = self._columns = factors.Q
+        self._since += 1
+        if self._since >= self._span:
+            self._arrive()
+
+    def _arrive(self) -> None:
+        """Let V absorb what has been passed; restore its condition where that has grown."""
+        d, V = arrive(self._at.d, self._at.V, self._passage, self._dead)
+        self._at = graded.Graded(self._U, d, V)
+        self._history.append(without_copies(self._passage), d[0])
+        self._passage, self._since = standstill(V), 0
+        growth = float(torch.linalg.matrix_norm(V).amax() ** 2) / self.size
+        if growth > GROWTH:
+            self._refactor()
+            self._span = max(1, self._span // 2)
+        elif growth < CALM:
+            self._span = min(2 * self._span, LONGEST)
+
+    def _refactor(self) -> None:
+        """Restore the condition of V, and take note of the new basis as of another step."""
+        order = graded.descending(self._at.d)
+        U, d, V = graded.sorted_by_size(self._at)
+        L, factors, W = graded.rebalanced(graded.Graded(U, d, V))
+        factors = graded.without_zeros(factors, d == -torch.inf)
+        self._at = graded.join(graded.Graded(L, d, W), factors)
+        self._at = self._at._replace(U=U @ factors.Q)
+        way = standstill(V, order)
+        inverse = torch.linalg.solve_triangular(L, way.A, upper=False)
+        way = onwards(way._replace(A=inverse), factors, torch.full_like(d, -torch.inf))
+        self._history.append(without_copies(way), self._at.d[0])
+        self._U = self._columns = self._at.U
+        self._dead = self._at.d == -torch.inf
+
+    def _logarithms(self) -> Tensor:
+        """Return d as it is now, V being left behind."""
+        d = self._at.d.gather(-1, self._passage.order) + self._passage.growth
+        return d.masked_fill(self._dead, -torch.inf)
+
+    def _repeat(self, steps: list[Tensor | StepOperator]) -> None:
+        """Take the steps since the last factorisation again, fewer at a time."""
+        self._stride.failed()
+        self._columns = self._U
+        for number, step in enumerate(steps, self.steps + 2 - len(steps)):
+            self._multiply(step, number)
+
+    def _factored(self) -> GradedProduct:
+        """Return a copy that has no step left to factor; this product stays as it is."""
+        twin = copy.copy(self)
+        twin._perturbation, twin._stride = self._perturbation.copied(), copy.copy(self._stride)
+        twin._history, twin._pending = self._history.copied(), list(self._pending)
+        while twin._pending:
+            twin._factor()
+        if twin._since:
+            twin._arrive()
+        return twin
+
+    def _largest_deficit(
+        self, factors: graded.UpperFactor, sizes: graded.Sizes, d: Tensor
+    ) -> float:
+        """Return the largest deficit of a column that is not zero already."""
+        deficit, dead = graded.log_deficit(factors, sizes), graded.take(self._dead, factors.order)
+        return float(deficit.masked_fill(dead, -torch.inf).max())
+
+    def _delicate_factors(
+        self, operator: Tensor | StepOperator, d: Tensor
+    ) -> tuple[graded.UpperFactor, Tensor]:
+        """Factor J U diag(e^d) when J is ill-conditioned or singular; return the log loss, too.
+
+        J is factored alone first, J = Q_J R_J, because small columns of J would drown in J U. Then
+        R_J U has graded rows only, which row-sorted QR does not mix. Columns beyond the rank that
+        the zeros of the steps allow get d = −inf.
+        """
+        step = operator if isinstance(operator, Tensor) else operator.dense()
+        self._follow_zeros(step)
+        J, sizes = self._perturbation.of_product(step.expand(self._U.shape).clone())
+        inner = graded.factor(J, graded.descending(sizes.columns), sizes)
+        rows_of_step, own = sizes.sorted_rows, graded.log_deficit(inner, sizes)
+        Y, sizes = self._perturbation.of_product(inner.R @ graded.take_rows(self._U, inner.order))
+        factors = graded.factor(Y, graded.descending(sizes.columns + d), sizes)
+        factors = graded.truncated(Y, d, sizes, factors, self._rank)
+        # Rounding errors in R_J are relative to the rows of J, and to its columns.
+        of_step = (rows_of_step - factors.log_diagonal).nan_to_num(nan=-torch.inf, posinf=torch.inf)
+        loss = torch.logaddexp(graded.log_loss(factors, sizes), of_step.minimum(own))
+        if factors.kept is not None:
+            loss = loss.masked_fill(~factors.kept, -torch.inf)
+        return factors._replace(Q=inner.Q @ factors.Q), loss
+
+    def _follow_zeros(self, step: Tensor) -> None:
+        """Bound the rank by the exact zeros of this step and all before."""
+        if self.steps == 0:
+            self._started = (step != 0).any(-2)
+        self._live, rank = propagate_zeros(step, self._live)
+        self._full = bool(self._live.all())
+        self._rank = self._rank.minimum(rank)

@@ -4,61 +4,48 @@ from __future__ import annotations
 
 import math
 
+DELICATE = math.log(1e3)
+"""A deficit (`graded.log_deficit`) beyond this: the block has cost too many digits."""
+
 LONGEST = 16
 
-CALM = 20
+CALM = 50
 """After a stride that was too long, this many factorisations must pass before a longer one."""
 
-RESERVE = math.log(3.0)
-"""A stride is doubled if the square of the loss would still stay this far below what is allowed."""
-
-TRUST = 6
-"""So many blocks that pass …"""
-
-DISTRUST = 3
-"""… and each that does not takes back as many: a stride may fail once in a while."""
+RESERVE = math.log(10.0)
+"""A stride is doubled if twice the deficit would still stay this far below `DELICATE`."""
 
 
 class Stride:
-    """The number of steps per factorisation, led by the loss that each one finds.
+    """The number of steps per factorisation, led by the condition that each one finds.
 
     Multiplying several steps before one factorisation loses the digits of the small columns by as
-    much as the block of steps is ill-conditioned: silently, unless that is watched.
-
-    Parameters
-    ----------
-    allowed
-        The logarithm of the largest loss of a block that may be let pass; beyond, it is to be done
-        again in halves.
+    much as the block of steps is ill-conditioned: silently, unless that is watched. The largest
+    deficit of a column tells; beyond `DELICATE`, the block is to be done again in halves.
 
     Examples
     --------
-    >>> stride = Stride(allowed=5.0)
-    >>> stride.passed(log_loss=0.1)
+    >>> stride = Stride()
+    >>> stride.passed(largest_deficit=0.1)
     >>> stride.length
     2
     >>> stride.failed()
-    >>> stride.passed(log_loss=0.1)
+    >>> stride.passed(largest_deficit=0.1)
     >>> stride.length
     1
     """
 
-    def __init__(self, allowed: float) -> None:
-        self.allowed = allowed
+    def __init__(self) -> None:
         self.length = 1
         self._calm = CALM
-        self._trust = 0
 
-    def passed(self, log_loss: float) -> None:
-        """Take note of a factorisation with this loss."""
+    def passed(self, largest_deficit: float) -> None:
+        """Take note of a factorisation with this deficit."""
         self._calm += 1
-        self._trust = min(self._trust + 1, TRUST)
-        if self._calm >= CALM and 2 * log_loss + RESERVE < self.allowed:
+        if self._calm >= CALM and 2 * largest_deficit + RESERVE < DELICATE:
             self.length = min(2 * self.length, LONGEST)
 
     def failed(self) -> None:
         """Take note of a block that was too ill-conditioned."""
-        self._trust -= DISTRUST
-        if self._trust < 0:
-            self._calm = self._trust = 0
-            self.length = max(1, self.length // 2)
+        self._calm = 0
+        self.length = max(1, self.length // 2)

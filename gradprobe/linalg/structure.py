@@ -4,56 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-
 if TYPE_CHECKING:
     from torch import Tensor
-
-
-class StructuralZeros:
-    """What the zeros of the steps say of a product's rows, columns and rank.
-
-    Parameters
-    ----------
-    shape
-        (*batch_shape, size).
-    device
-        Of the truth values.
-
-    Attributes
-    ----------
-    live
-        Which rows may be non-zero, of this shape.
-    started
-        Which columns may be.
-    rank
-        At most how many are independent, (*batch_shape), int64.
-
-    Examples
-    --------
-    >>> import torch
-    >>> zeros = StructuralZeros((2,), torch.device("cpu"))
-    >>> zeros.follow(torch.tensor([[1.0, 0.0], [0.0, 0.0]]), is_first=True)
-    >>> zeros.live.tolist(), zeros.started.tolist(), zeros.rank.item()
-    ([True, False], [True, False], 1)
-    """
-
-    def __init__(self, shape: torch.Size | tuple[int, ...], device: torch.device) -> None:
-        self.live = self.started = torch.ones(shape, dtype=torch.bool, device=device)
-        self.rank = torch.full(shape[:-1], shape[-1], device=device)
-        self.is_none = True
-
-    def follow(self, step: Tensor, *, is_first: bool) -> None:
-        """Take note of a step."""
-        if is_first:
-            self.started = (step != 0).any(-2)
-        self.live, rank = propagate_zeros(step, self.live)
-        self.is_none = bool(self.live.all())
-        self.rank = self.rank.minimum(rank)
-
-    def rank_of_rows(self, rows: Tensor) -> Tensor:
-        """Return at most how many of these rows, (size), are independent."""
-        return self.rank.minimum((self.live & rows).sum(-1))
 
 
 def propagate_zeros(step: Tensor, live: Tensor) -> tuple[Tensor, Tensor]:
