@@ -27,9 +27,10 @@ NEAR = 8.0
 LUCK = 1e8
 """How many times more sensitive a neighbour may be and still count: beyond, it is another kind."""
 
-AMPLITUDE = 12.0
+AMPLITUDE = 24.0
 """By how many units of rounding, of the norms of its rows, a step may be off in all: real rounding
-errors are far smaller as a rule, but the sensitivity is known at some steps only."""
+errors are far smaller as a rule, but the sensitivity is known at some steps only; a tanh network of 4
+units over 1000 steps has been seen to need 22."""
 
 
 def stated_errors(
