@@ -29,8 +29,8 @@ LUCK = 1e8
 
 AMPLITUDE = 24.0
 """By how many units of rounding, of the norms of its rows, a step may be off in all: real rounding
-errors are far smaller as a rule, but the sensitivity is known at some steps only; a tanh network of 4
-units over 1000 steps has been seen to need 22."""
+errors are far smaller as a rule, but the sensitivity is known at some steps only; a tanh network of
+4 units over 1000 steps has been seen to need 22."""
 
 
 def stated_errors(
