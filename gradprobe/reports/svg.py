@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from gradprobe.reports.figures.style import ROLES, drawing
+from gradprobe.reports.figures.style import ROLES, SERIES_ID, drawing
+from gradprobe.reports.svg_paths import shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,22 +20,20 @@ if TYPE_CHECKING:
 
 _NAMESPACE = "http://www.w3.org/2000/svg"
 _NUMBER = re.compile(r"-?\d+\.\d{2,}")
-_COMMAND = re.compile(r"\s*([MLQCz])\s*")
-_DASH = re.compile(r"M([^ML ]+) ([^ML ]+)L([^ML ]+) \2(?=M|$)")
 _COLOUR = re.compile(r"#[0-9a-f]{6}\b")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _USED = re.compile(r"#([\w.-]+)")
 _FONT_SIZE = re.compile(r"(?<![\w-])([\d.]+px)")
-_INVISIBLE = 0.15
-_GEOMETRY = ("d", "x", "y", "width", "height", "transform", "points")
+_GEOMETRY = ("x", "y", "width", "height", "transform", "points")
 
 
 def inline_svg(figure: Figure, identifier: str, title: str, description: str) -> Markup:
     """Return `figure` as an ``<svg>`` element for an HTML page; equal figures give equal text.
 
     Colours with a role become CSS variables, with the light colour in case there are none; text
-    stays text, in the font of the page; every ``id`` starts with `identifier`; coordinates are
-    rounded to 0.1 pixels; there is no date.
+    stays text, in the font of the page; every ``id`` starts with `identifier`; what
+    `gradprobe.reports.figures.style.mark` has marked carries its series as ``data-series``;
+    coordinates are rounded to 0.1 pixels; there is no date.
 
     Parameters
     ----------
@@ -97,7 +96,9 @@ def _drop_wrapping(root: ET.Element) -> None:
 def _rewritten(element: ET.Element, identifier: str) -> Iterator[tuple[str, str]]:
     for name, value in element.attrib.items():
         key = name.rpartition("}")[2]
-        if key == "id":
+        if key == "id" and value.startswith(SERIES_ID):
+            yield "data-series", value.removeprefix(SERIES_ID)
+        elif key == "id":
             yield key, f"{identifier}-{value}"
         elif key == "href":
             yield key, f"#{identifier}-{value[1:]}"
@@ -105,21 +106,13 @@ def _rewritten(element: ET.Element, identifier: str) -> Iterator[tuple[str, str]
             yield key, _REFERENCE.sub(rf"url(#{identifier}-\1)", value)
         elif key == "style":
             yield key, _style(value)
+        elif key == "d":
+            yield key, shortened(value)
         elif key in _GEOMETRY:
             text = _NUMBER.sub(_rounded, value).replace("rotate(-0", "rotate(0")
-            yield key, _path(text) if key == "d" else text
+            yield key, text
         else:
             yield key, value
-
-
-def _path(text: str) -> str:
-    """Write a path without its line breaks, and dashes too short to see as dots."""
-    return _DASH.sub(_dot, _COMMAND.sub(r"\1", text))
-
-
-def _dot(match: re.Match[str]) -> str:
-    x, y, end = match.groups()
-    return f"M{x} {y}h0" if abs(float(end) - float(x)) < _INVISIBLE else match.group(0)
 
 
 def _style(text: str) -> str:

@@ -9,10 +9,12 @@ import seaborn as sns
 
 from gradprobe.reports.figures.ends import End, label_ends
 from gradprobe.reports.figures.rail import add_rail, limits
-from gradprobe.reports.figures.style import UNRESOLVED, look
+from gradprobe.reports.figures.style import UNRESOLVED, look, marked
 from gradprobe.reports.series import position
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
     from matplotlib.axes import Axes
 
@@ -31,6 +33,7 @@ def draw_curves(
     at_least: tuple[float, float],
     window: tuple[float, float] | None = None,
     room: float,
+    labels: Mapping[str, str] | None = None,
 ) -> None:
     """Draw the median of every series over ``x`` with its band, and label the lines.
 
@@ -47,6 +50,8 @@ def draw_curves(
         Heights to show in place of all; lines that end outside are not labelled.
     room
         Width for the labels.
+    labels
+        What is written at the ends of the lines; the names of the series if None.
     """
     heights = band[["median", "low", "high"]].to_numpy(dtype=float)
     axes.set_ylim(window or limits(heights, at_least))
@@ -55,11 +60,13 @@ def draw_curves(
     ends = []
     for name, rows in band.groupby("series", observed=True):
         style = look(position(band, str(name)))
-        draw_curve(axes, rows, style, rail)
+        with marked(axes, str(name)):
+            draw_curve(axes, rows, style, rail)
         last = float(rows["median"].iloc[-1])
         height = rail if rail is not None and last == -np.inf else last
         if np.isfinite(height) and (window is None or window[0] <= height <= window[1]):
-            ends.append(End(str(name), height, style))
+            label = (labels or {}).get(str(name), str(name))
+            ends.append(End(label, height, style, str(name)))
     label_ends(axes, ends, room)
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from gradprobe.reports.figures.style import UNITS_PER_INCH
+from gradprobe.reports.figures.style import UNITS_PER_INCH, marked
 from gradprobe.reports.numbers import shorten
 
 if TYPE_CHECKING:
@@ -25,11 +25,12 @@ _FEWEST_LETTERS = 6
 
 
 class End(NamedTuple):
-    """A label, the height at which its line ends (data units), and the line's look."""
+    """A label, the height at which its line ends (data units), the line's look and its series."""
 
     label: str
     height: float
     look: Look
+    series: str
 
 
 def spread_out(heights: Sequence[float], spacing: float, low: float, high: float) -> list[float]:
@@ -79,32 +80,42 @@ def label_ends(axes: Axes, ends: Sequence[End], room: float) -> None:
     letters = int((room - _LEADER - _SAMPLE - _GAP) / _CHARACTER)
     if not ends or letters < _FEWEST_LETTERS:
         return
-    box = axes.get_position()
-    size = axes.figure.get_size_inches() * UNITS_PER_INCH  # type: ignore[union-attr]
-    width, height = box.width * size[0], box.height * size[1]
+    height = _size(axes)[1]
     low, high = axes.get_ylim()
     wanted = [(end.height - low) / (high - low) * height for end in ends]
     margin = 0.5 * SPACING
     placed = spread_out(wanted, SPACING, margin, height - margin)
     for end, start, middle in zip(ends, wanted, placed, strict=True):
-        y = middle / height
-        across = [1.0, 1 + _LEADER / width, 1 + (_LEADER + _SAMPLE) / width]
-        options: dict[str, Any] = {
-            "transform": axes.transAxes,
-            "clip_on": False,
-            "color": end.look.colour,
-        }
-        leader = [float(np.clip(start / height, 0, 1)), y]
-        axes.plot(across[:2], leader, linewidth=0.6, **options)
-        axes.plot(across[1:], [y, y], linestyle=end.look.dashes, **options)
-        axes.text(
-            across[2] + _GAP / width,
-            y,
-            shorten(end.label, letters),
-            transform=axes.transAxes,
-            verticalalignment="center_baseline",
-            fontsize=12,
-        )
+        with marked(axes, end.series):
+            _label(axes, end, start / height, middle / height, letters)
+
+
+def _label(axes: Axes, end: End, start: float, y: float, letters: int) -> None:
+    """Draw a leader from the end of the line, a sample of the line, and its name."""
+    width = _size(axes)[0]
+    across = [1.0, 1 + _LEADER / width, 1 + (_LEADER + _SAMPLE) / width]
+    options: dict[str, Any] = {
+        "transform": axes.transAxes,
+        "clip_on": False,
+        "color": end.look.colour,
+    }
+    axes.plot(across[:2], [float(np.clip(start, 0, 1)), y], linewidth=0.6, **options)
+    axes.plot(across[1:], [y, y], linestyle=end.look.dashes, **options)
+    axes.text(
+        across[2] + _GAP / width,
+        y,
+        shorten(end.label, letters),
+        transform=axes.transAxes,
+        verticalalignment="center_baseline",
+        fontsize=12,
+    )
+
+
+def _size(axes: Axes) -> tuple[float, float]:
+    """Return width and height of the axes in CSS pixels."""
+    box = axes.get_position()
+    size = axes.figure.get_size_inches() * UNITS_PER_INCH  # type: ignore[union-attr]
+    return box.width * size[0], box.height * size[1]
 
 
 def height_for(labels: int, least: float, margins: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradprobe.reports.figures.curves import draw_curves
 from gradprobe.reports.figures.ends import height_for
-from gradprobe.reports.figures.style import axes_within, drawing, look, pixels
+from gradprobe.reports.figures.style import axes_within, drawing, look, marked, pixels
 from gradprobe.reports.series import bands, position, present
 
 if TYPE_CHECKING:
@@ -106,7 +106,8 @@ def _mark_points(axes: Axes, band: pd.DataFrame) -> None:
     for name, rows in band.groupby("series", observed=True):
         if len(rows) <= _FEW:
             style = look(position(band, str(name)))
-            axes.plot(rows["x"], rows["median"], style.marker, color=style.colour, markersize=5)
+            with marked(axes, str(name)):
+                axes.plot(rows["x"], rows["median"], style.marker, color=style.colour, markersize=5)
 
 
 def _window(band: pd.DataFrame) -> tuple[float, float] | None:
@@ -121,12 +122,9 @@ def _mark_divergence(axes: Axes, rows: pd.DataFrame, band: pd.DataFrame) -> None
     for _, row in rows[rows["quantity"] == "diverged_at"].iterrows():
         mine = band[(band["series"] == row["series"]) & (band["x"] <= row["value"])]
         if len(mine):
-            low, high = axes.get_ylim()
-            axes.plot(
-                [row["value"]],
-                np.clip(mine["median"].iloc[-1:], low, high),
-                "x",
-                color=look(position(band, str(row["series"]))).colour,
-                markersize=8,
-                markeredgewidth=2.2,
-            )
+            height = np.clip(mine["median"].iloc[-1:], *axes.get_ylim())
+            colour = look(position(band, str(row["series"]))).colour
+            with marked(axes, str(row["series"])):
+                axes.plot(
+                    [row["value"]], height, "x", color=colour, markersize=8, markeredgewidth=2.2
+                )

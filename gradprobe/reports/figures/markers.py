@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from gradprobe.reports.figures.style import UNITS_PER_INCH
+from gradprobe.reports.figures.style import UNITS_PER_INCH, marked
 from gradprobe.reports.numbers import shorten
 
 if TYPE_CHECKING:
@@ -66,12 +66,14 @@ def _write(
     for number, (name, style) in enumerate(entries):
         y = 1 - (top + LINE * (number + 0.5)) / height
         x = left + _INDENT / width
-        axes.plot([x], [y], style.marker, color=style.colour, markersize=6, **options)
-        axes.text(
-            x + 10 / width,
-            y,
-            shorten(name, int((room - 24) / _CHARACTER)),
-            verticalalignment="center_baseline",
-            fontsize=12,
-            **options,
-        )
+        text = shorten(name, int((room - 24) / _CHARACTER))
+        with marked(axes, name):
+            axes.plot([x], [y], style.marker, color=style.colour, markersize=6, **options)
+            axes.text(
+                x + 10 / width,
+                y,
+                text,
+                verticalalignment="center_baseline",
+                fontsize=12,
+                **options,
+            )

@@ -8,7 +8,7 @@ import numpy as np
 
 from gradprobe.reports.figures.curves import draw_curves
 from gradprobe.reports.figures.ends import height_for
-from gradprobe.reports.figures.style import MUTED, axes_within, drawing, look, pixels
+from gradprobe.reports.figures.style import MUTED, axes_within, drawing, look, marked, pixels
 from gradprobe.reports.series import bands, position, present
 from gradprobe.reports.verdicts import KEPT, LOST
 
@@ -70,17 +70,16 @@ def eigenvalue_moduli(
     """
     band = moduli_band(table, quantity)
     names = named(band, failed)
-    marked = band.assign(series=band["series"].cat.rename_categories(names))
-    crosses = {(names[name], length) for name, length in failed if name in names}
     with drawing():
-        figure = pixels(width, height_for(len(present(marked)), height, 70))
+        figure = pixels(width, height_for(len(present(band)), height, 70))
         axes = axes_within(figure, left=64, right=room, bottom=48, top=14)
-        draw_curves(axes, marked, at_least=(-1.0, 1.0), window=window, room=room)
-        for name, rows in marked[marked["resolved"]].groupby("series", observed=True):
-            style = look(position(marked, str(name)))
-            failing = [(name, x) in crosses for x in rows["x"]]
-            _marks(axes, rows[failing], "x", style.colour)
-            _marks(axes, rows[~np.array(failing)], style.marker, style.colour)
+        draw_curves(axes, band, at_least=(-1.0, 1.0), window=window, room=room, labels=names)
+        for name, rows in band[band["resolved"]].groupby("series", observed=True):
+            style = look(position(band, str(name)))
+            failing = [(name, x) in failed for x in rows["x"]]
+            with marked(axes, str(name)):
+                _marks(axes, rows[failing], "x", style.colour)
+                _marks(axes, rows[~np.array(failing)], style.marker, style.colour)
         axes.axhline(0, color=MUTED, linewidth=0.8)
         lengths = sorted(set(band["x"]))
         axes.set_xticks(lengths, [f"{length:,}" for length in lengths])

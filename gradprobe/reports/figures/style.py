@@ -47,6 +47,9 @@ ROLES = {
 }
 """The CSS variable of each colour."""
 
+SERIES_ID = "series:"
+"""What the ids of marked parts of a drawing start with; the name of the series follows."""
+
 _DASHES: tuple[Any, ...] = ("solid", (0, (5, 2)), (0, (1.2, 1.6)), (0, (6, 1.6, 1.2, 1.6)))
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -115,6 +118,32 @@ def look(number: int) -> Look:
         _DASHES[(round_ + colour) % len(_DASHES)],
         _MARKERS[number % len(_MARKERS)],
     )
+
+
+@contextmanager
+def marked(axes: Axes, series: str) -> Iterator[None]:
+    """Say that what is drawn here shows a series, so that a page can pick it out.
+
+    Parameters
+    ----------
+    axes
+        Where lines, bands, marks and labels are drawn.
+    series
+        The name of the series.
+
+    Examples
+    --------
+    >>> axes = pixels(100, 50).add_subplot()
+    >>> with marked(axes, "LSTM"):
+    ...     line, = axes.plot([0, 1])
+    >>> line.get_gid()
+    'series:LSTM'
+    """
+    before = set(axes.get_children())
+    yield
+    for part in axes.get_children():
+        if part not in before:
+            part.set_gid(f"{SERIES_ID}{series}")
 
 
 def pixels(width: float, height: float) -> Figure:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from gradprobe.reports.figures.markers import LINE, markers_below, markers_beside
-from gradprobe.reports.figures.style import MUTED, axes_within, drawing, look, pixels
+from gradprobe.reports.figures.style import MUTED, axes_within, drawing, look, marked, pixels
 from gradprobe.reports.verdicts import KEPT
 
 if TYPE_CHECKING:
@@ -74,7 +74,8 @@ def accuracy_against_gradient(
         axes = axes_within(figure, left=64, right=room, bottom=48 + below, top=14)
         _scales(axes, points, length, narrow=narrow)
         for name, style in entries:
-            _draw(axes, points[points["model"] == name], style.marker, style.colour)
+            with marked(axes, name):
+                _draw(axes, points[points["model"] == name], style.marker, style.colour)
         (markers_below if narrow else markers_beside)(axes, entries, 300 if narrow else room)
     return figure
 
