@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -75,6 +75,15 @@ class Trajectory:
     def batch(self) -> int:
         """B."""
         return self.inputs.shape[1]
+
+    def first(self, count: int) -> Trajectory:
+        """Return the same of the first `count` sequences alone, or of all if there are no more."""
+        return replace(
+            self,
+            inputs=self.inputs[:, :count],
+            checkpoints=[state[:count] for state in self.checkpoints],
+            path=None if self.path is None else self.path[:, :count],
+        )
 
     def states(self, stop: int | None = None) -> Iterator[Tensor]:
         """Yield s_0, s_1, … s_stop, each of shape (B, S); `stop` is T if not given."""

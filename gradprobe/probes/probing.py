@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
+    from gradprobe.models import Trajectory
+
 DEFAULT_PROBES = ("singular_values", "gradient_norm", "eigenvalue_real_parts")
+SEQUENCES, TARGETS = "sequences", "targets"
 
 
 def probe(
@@ -32,6 +35,7 @@ def probe(
     lengths: Sequence[int] | None = None,
     *,
     state: object = None,
+    targets: Tensor | None = None,
     dtype: torch.dtype | None = torch.float64,
     generator: torch.Generator | None = None,
 ) -> pd.DataFrame:
@@ -48,11 +52,14 @@ def probe(
         of one's own takes at each step behind T and B.
     probes
         Names out of `gradprobe.probes.PROBES`, or a mapping from names to the options of each.
+        Every probe has the option ``sequences``: read that many of the first sequences at most.
     lengths
         Prefixes of the inputs to measure at; the whole length if not given.
     state
         s_0, shape (B, S), or as the module itself takes it; if not given, zeros, or where the model
         starts by itself.
+    targets
+        What is to be told of each sequence, shape (B,) or (k, B), for the probes that ask for it.
     dtype
         What to compute in; float64 by default, None for the model's own.  The column ``dtype``
         tells what it was: a module with float32 written into it can only be measured in float32.
@@ -87,7 +94,7 @@ def probe(
     >>> bool(table["value"].abs().max() < 0.1)
     True
     """
-    functions = _check_probes(probes)
+    functions = _check_probes(probes, targets)
     adapted = _adapted(model, inputs, state)
     trajectory = trace(adapted, inputs, state, dtype=dtype)
     lengths = [trajectory.length] if lengths is None else lengths
@@ -95,7 +102,7 @@ def probe(
     source = torch.Generator().manual_seed(0) if generator is None else generator
     with isolated(trajectory.model.device):
         tables = [
-            function(trajectory, horizons, generator=source, **options).assign(probe=name)
+            _measured(function, trajectory, horizons, source, options).assign(probe=name)
             for name, (function, options) in functions.items()
         ]
     return frame.concatenate(
@@ -105,6 +112,23 @@ def probe(
         method=trajectory.model.jacobian_method,
         dtype=str(trajectory.model.dtype).removeprefix("torch."),
     )
+
+
+def _measured(
+    function: Callable[..., pd.DataFrame],
+    trajectory: Trajectory,
+    lengths: Sequence[int],
+    generator: torch.Generator,
+    options: Mapping[str, Any],
+) -> pd.DataFrame:
+    """Call a probe, on as many sequences as it is to read."""
+    others = {key: value for key, value in options.items() if key != SEQUENCES}
+    if SEQUENCES in options:
+        count = checks.positive_integer(SEQUENCES, options[SEQUENCES])
+        trajectory = trajectory.first(count)
+        if isinstance(others.get(TARGETS), torch.Tensor):
+            others[TARGETS] = others[TARGETS][..., :count]
+    return function(trajectory, lengths, generator=generator, **others)
 
 
 def _adapted(
@@ -119,7 +143,7 @@ def _adapted(
 
 
 def _check_probes(
-    probes: Sequence[str] | Mapping[str, Mapping[str, Any]],
+    probes: Sequence[str] | Mapping[str, Mapping[str, Any]], targets: Tensor | None
 ) -> dict[str, tuple[Callable[..., pd.DataFrame], Mapping[str, Any]]]:
     if isinstance(probes, str) or not isinstance(probes, Sequence | Mapping) or not probes:
         raise ArgumentError(
@@ -132,12 +156,22 @@ def _check_probes(
     functions = {name: look_up("probe", PROBES, name) for name in options}
     for name, function in functions.items():
         _check_options(name, function, options[name])
-    return {name: (functions[name], options[name]) for name in options}
+    return {
+        name: (function, {**_given(function, targets), **options[name]})
+        for name, function in functions.items()
+    }
+
+
+def _given(function: Callable[..., Any], targets: Tensor | None) -> dict[str, Any]:
+    """Return the targets of the call, if the probe asks for some."""
+    wanted = targets is not None and TARGETS in inspect.signature(function).parameters
+    return {TARGETS: targets} if wanted else {}
 
 
 def _check_options(name: str, function: Callable[..., Any], options: Mapping[str, Any]) -> None:
     parameters = inspect.signature(function).parameters.values()
-    valid = sorted({p.name for p in parameters if p.kind is p.KEYWORD_ONLY} - {"generator"})
+    own = {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+    valid = sorted({*own, SEQUENCES} - {"generator"})
     for option in options:
         if option not in valid:
             raise ArgumentError(

@@ -15,6 +15,8 @@ PROBES: dict[str, str] = {
     "state_statistics": "gradprobe.probes.state_statistics:state_statistics",
     "end_to_end_eigenvalues": "gradprobe.probes.end_to_end_eigenvalues:end_to_end_eigenvalues",
     "state_trajectory": "gradprobe.probes.state_trajectory:state_trajectory",
+    "state_separation": "gradprobe.probes.state_separation:state_separation",
+    "linear_readout": "gradprobe.probes.linear_readout:linear_readout",
     "vector_field": "gradprobe.probes.vector_field:vector_field",
 }
 """The function of every probe, as ``"module:function"``."""

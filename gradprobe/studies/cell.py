@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TRAINING_PASSES = 3
 """A forward pass, and twice that for the backward one."""
 
+FEW_SEQUENCES = 3
+"""On so many sequences probes are tried: enough for those that compare some."""
+
 
 def compute(specification: dict[str, Any], workplace: Workplace) -> Computed | None:
     """Return the table of one cell: its task's sequences through its model, under all its probes.
@@ -81,12 +84,14 @@ def _cost(specification: dict[str, Any], model: RecurrentModel) -> float:
 
 def _probe_mistakes(specification: dict[str, Any]) -> dict[str, str]:
     """Return what each probe says against its options, at the true lengths."""
-    inputs = torch.zeros(max(specification["lengths"]), 1, 1)
+    batch = min(specification["sequences"], FEW_SEQUENCES)
+    inputs = torch.zeros(max(specification["lengths"]), batch, 1)
+    targets = torch.arange(batch)  # of any kind: those of the task are as good
     model = models.build("vanilla", input_size=1, hidden_size=2)
     mistakes = {}
     for name, options in specification["probes"].items():
         try:
-            probes.probe(model, inputs, probes={name: options}, lengths=specification["lengths"])
+            probes.probe(model, inputs, {name: options}, specification["lengths"], targets=targets)
         except UnsupportedModelError:
             continue  # the probe wants other models than the one of two units
         except ArgumentError as error:

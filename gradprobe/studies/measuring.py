@@ -93,7 +93,7 @@ def measure(specification: dict[str, Any], model: RecurrentModel) -> pd.DataFram
         Left as it is: a copy in the dtype of the probes is measured if its own is another.
     """
     dtype = getattr(torch, specification["dtype"])
-    inputs, _ = task_of(specification).draw(
+    inputs, targets = task_of(specification).draw(
         specification["sequences"], generator_of(specification, "inputs"), specification["split"]
     )
     return probes.probe(
@@ -101,6 +101,7 @@ def measure(specification: dict[str, Any], model: RecurrentModel) -> pd.DataFram
         inputs.to(dtype),
         probes=specification["probes"],
         lengths=specification["lengths"],
+        targets=targets,
         dtype=dtype,
         generator=generator_of(specification, "probes"),
     )
