@@ -6,13 +6,36 @@ importing torch; the module is imported when the thing itself is asked for.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import UnknownNameError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+
+
+def did_you_mean(name: object, valid: Iterable[str]) -> str:
+    """Return the end of a sentence that tells the valid name nearest to a wrong one, or nothing.
+
+    Parameters
+    ----------
+    name
+        What was written.
+    valid
+        The valid names.
+
+    Examples
+    --------
+    >>> did_you_mean("vanila", ["lstm", "vanilla"])
+    "; did you mean 'vanilla'?"
+    >>> did_you_mean("other", ["lstm", "vanilla"])
+    ''
+    """
+    names = {str(each).casefold(): each for each in valid}
+    found = difflib.get_close_matches(str(name).casefold(), names, n=1)
+    return f"; did you mean {names[found[0]]!r}?" if found else ""
 
 
 def check_name(kind: str, registry: Mapping[str, object], name: object) -> str:
@@ -37,11 +60,14 @@ def check_name(kind: str, registry: Mapping[str, object], name: object) -> str:
     >>> check_name("model", {"vanilla": "gradprobe.models.vanilla:Vanilla"}, "vanila")
     Traceback (most recent call last):
     ...
-    gradprobe.errors.UnknownNameError: unknown model 'vanila'; the models are: vanilla
+    gradprobe.errors.UnknownNameError: unknown model 'vanila'; the models are: vanilla; did you
+    mean 'vanilla'?
     """
     if not isinstance(name, str) or name not in registry:
         valid = ", ".join(sorted(registry))
-        raise UnknownNameError(f"unknown {kind} {name!r}; the {kind}s are: {valid}")
+        raise UnknownNameError(
+            f"unknown {kind} {name!r}; the {kind}s are: {valid}{did_you_mean(name, registry)}"
+        )
     return name
 
 

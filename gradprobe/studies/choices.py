@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections import Counter
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     AfterValidator,
     BaseModel,
-    ConfigDict,
     Field,
-    JsonValue,
+    PrivateAttr,
     create_model,
     model_validator,
 )
@@ -19,106 +16,23 @@ from pydantic import (
 from gradprobe import tasks
 from gradprobe.errors import GradprobeError
 from gradprobe.models.registry import MODELS
-from gradprobe.registry import check_name
+from gradprobe.studies.fields import (
+    Labels,
+    Lengths,
+    ModelOptions,
+    Options,
+    Positive,
+    Strict,
+    Text,
+    registered,
+)
+from gradprobe.studies.sweeps import ModelSweep, Origin, TaskSweep
 from gradprobe.training.protocol import TrainingProtocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Mapping
 
     from gradprobe.tasks.base import Task
-
-RESERVED_OPTIONS = (
-    "input_size",
-    "hidden_size",
-    "num_layers",
-    "generator",
-    "dtype",
-    "device",
-)
-"""What a model is given by the study's other keys, not by its options."""
-
-
-def _finite(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    try:
-        json.dumps(options, allow_nan=False)
-    except ValueError:
-        raise ValueError("numbers must be finite") from None
-    return options
-
-
-def registered(kind: str, registry: dict[str, str]) -> Callable[[str], str]:
-    """Return a validator of names in `registry`, whose error lists the valid ones.
-
-    Examples
-    --------
-    >>> registered("fruit", {"apple": "", "pear": ""})("pear")
-    'pear'
-    """
-
-    def check(name: str) -> str:
-        try:
-            return check_name(kind, registry, name)
-        except GradprobeError as error:
-            raise ValueError(str(error)) from None
-
-    return check
-
-
-def distinct(values: Sequence[Any]) -> Sequence[Any]:
-    """Return `values`, none of which may stand twice.
-
-    Examples
-    --------
-    >>> distinct([1, 2])
-    [1, 2]
-    """
-    repeated = [value for value, count in Counter(values).items() if count > 1]
-    if repeated:
-        raise ValueError(f"each must stand once, {repeated[0]} is repeated")
-    return values
-
-
-def distinct_labels(choices: Sequence[Any]) -> Sequence[Any]:
-    """Return `choices`, no two of which may have the same label.
-
-    Examples
-    --------
-    >>> distinct_labels([TaskChoice(name="digits_rows")])[0].label
-    'digits_rows'
-    """
-    distinct([choice.label for choice in choices])
-    return choices
-
-
-def _no_reserved(options: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    for name in RESERVED_OPTIONS:
-        if name in options:
-            place = "beside them" if name in {"hidden_size", "num_layers"} else "by the study"
-            raise ValueError(f"{name} is set {place}, not among the options")
-    return options
-
-
-Text = Annotated[str, Field(min_length=1)]
-Positive = Annotated[int, Field(gt=0)]
-Options = Annotated[dict[str, JsonValue], AfterValidator(_finite)]
-ModelOptions = Annotated[Options, AfterValidator(_no_reserved)]
-Lengths = Annotated[
-    tuple[Positive, ...], Field(strict=False, min_length=1), AfterValidator(distinct)
-]
-Labels = Annotated[tuple[Text, ...], Field(strict=False, min_length=1), AfterValidator(distinct)]
-
-
-class Strict(BaseModel):
-    """A table that takes no other keys, no other types, and never changes.
-
-    Examples
-    --------
-    >>> Strict().model_dump()
-    {}
-    """
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
 
 if TYPE_CHECKING:
     TrainingTable = BaseModel
@@ -174,7 +88,40 @@ class Published(Strict):
     source: Text | None = None
 
 
-class TaskChoice(Strict):
+class Choice(Strict):
+    """A table that has a label, and may stand for several: one for each value that it sweeps.
+
+    Examples
+    --------
+    >>> Choice(label="GRU").family, dict(Choice(label="GRU").parameters)
+    ('GRU', {})
+    """
+
+    label: Text
+    _origin: Origin | None = PrivateAttr(default=None)
+
+    @property
+    def family(self) -> str:
+        """The label that stands in the file; `label` tells the swept values besides."""
+        return self.label if self._origin is None else self._origin.family
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """The swept values, by name; empty if nothing is swept."""
+        return {} if self._origin is None else self._origin.parameters
+
+    def position(self, index: int) -> int:
+        """Return which of the file's tables this is of.
+
+        Parameters
+        ----------
+        index
+            Which of the study's choices of its kind it is, all sweeps carried out.
+        """
+        return index if self._origin is None else self._origin.position
+
+
+class TaskChoice(Choice):
     """One table ``[[tasks]]``: where the inputs come from.
 
     Attributes
@@ -189,6 +136,8 @@ class TaskChoice(Strict):
         What differs from the table ``[training]`` on this task.
     published
         What a paper prints of all models on this task.
+    sweep
+        Options of the task to try every value of.
 
     Examples
     --------
@@ -197,12 +146,12 @@ class TaskChoice(Strict):
     ('noise_padded_digits', 50)
     """
 
-    label: Text
     name: Annotated[str, AfterValidator(registered("task", tasks.TASKS))]
-    options: Options = {}
+    options: Options = Field(default_factory=dict)
     lengths: Lengths | None = None
     training: TrainingTable | None = None
     published: Published = Published()
+    sweep: Annotated[TaskSweep | None, Field(exclude=True)] = None
 
     @model_validator(mode="before")
     @classmethod
@@ -220,8 +169,10 @@ class TaskChoice(Strict):
         return self
 
     def build(self) -> Task:
-        """Return the task itself."""
-        return tasks.build(self.name, **self.options)
+        """Return the task itself; with the first of the values if it sweeps its options."""
+        swept = self.sweep.options if self.sweep is not None else {}
+        first = {name: values[0] for name, values in swept.items()}
+        return tasks.build(self.name, **{**first, **self.options})
 
 
 class TaskException(Strict):
@@ -234,18 +185,18 @@ class TaskException(Strict):
     """
 
     hidden_size: Positive | None = None
-    options: ModelOptions = {}
+    options: ModelOptions = Field(default_factory=dict)
     training: TrainingTable | None = None
     published: Published = Published()
 
 
-class ModelChoice(Strict):
+class ModelChoice(Choice):
     """One table ``[[models]]``: a model and what it is called in the report.
 
     Attributes
     ----------
     label
-        What the model is called.
+        What the model is called; what it sweeps is appended, or replaces ``{NAME}`` in it.
     name, hidden_size, num_layers, options
         As for `gradprobe.models.build`.
     only, skip
@@ -256,6 +207,8 @@ class ModelChoice(Strict):
         What a paper prints of it.
     on
         Exceptions, by the task's label; their tables are merged key by key over the model's.
+    sweep
+        Keys of this table to try every value of: sizes, options and keys of the training.
 
     Examples
     --------
@@ -263,16 +216,16 @@ class ModelChoice(Strict):
     1
     """
 
-    label: Text
     name: Annotated[str, AfterValidator(registered("model", MODELS))]
-    hidden_size: Positive
+    hidden_size: Positive | None = None
     num_layers: Positive = 1
-    options: ModelOptions = {}
+    options: ModelOptions = Field(default_factory=dict)
     only: Labels | None = None
     skip: Labels = ()
     training: TrainingTable | None = None
     published: Published = Published()
-    on: dict[str, TaskException] = {}
+    on: dict[str, TaskException] = Field(default_factory=dict)
+    sweep: Annotated[ModelSweep | None, Field(exclude=True)] = None
 
     def runs_on(self, task: str) -> bool:
         """Return whether the model runs on the task called `task`.
@@ -280,6 +233,6 @@ class ModelChoice(Strict):
         Parameters
         ----------
         task
-            A task's label.
+            A task's label in the file.
         """
         return task not in self.skip and (self.only is None or task in self.only)

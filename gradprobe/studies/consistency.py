@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
+from gradprobe.registry import did_you_mean
+from gradprobe.studies.expansion import NO_TRAINING
+from gradprobe.studies.fields import MISSING
 from gradprobe.studies.grid import digest, unseeded_specification
 from gradprobe.studies.settings import settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from gradprobe.studies.choices import ModelChoice
-    from gradprobe.studies.schema import Study
+    from gradprobe.studies.choices import ModelChoice, TaskChoice
+    from gradprobe.studies.schema import Grid, Study
     from gradprobe.studies.settings import Setting
 
 
@@ -32,44 +35,88 @@ def inconsistencies(study: Study) -> list[str]:
     >>> study = Study(
     ...     name="example", question="?", tasks=[{"name": "digits_rows"}],
     ...     grid={"seeds": [0], "sequences": 1},
-    ...     models=[{"label": "GRU", "name": "gru", "hidden_size": 4, "skip": ["digits"]}],
+    ...     models=[{"label": "GRU", "name": "gru", "hidden_size": 4, "skip": ["rows"]}],
     ...     probes={"singular_values": {}},
     ... )
     >>> inconsistencies(study)
-    ["models[0].skip (GRU): no task is called 'digits'; the tasks are: digits_rows"]
+    ["models[0].skip (GRU): no task is called 'rows'; the tasks are: digits_rows"]
     """
-    return (
-        list(_wrong_places(study))
-        or list(_missing_purpose(study))
-        or list(_too_few_examples(study))
-        or list(_broken_trainings(study))
-        or list(_twins(study))
+    checks = (
+        _wrong_places,
+        _missing_sizes,
+        _missing_purpose,
+        _too_few_examples,
+        _broken_trainings,
+        _twins,
     )
+    for check in checks:
+        mistakes = list(dict.fromkeys(check(study)))  # once, however many a sweep makes of it
+        if mistakes:
+            return mistakes
+    return []
+
+
+def too_long(tasks: Iterable[TaskChoice | None], grid: Grid | None) -> list[str]:
+    """Return where more steps are asked for than a task has.
+
+    Parameters
+    ----------
+    tasks
+        The study's, None in place of those that are wrong themselves.
+    grid
+        The study's; None if it is wrong itself.
+
+    Examples
+    --------
+    >>> from gradprobe.studies.choices import TaskChoice
+    >>> too_long([TaskChoice(name="digits_rows", lengths=[9])], None)
+    ["tasks[0].lengths (digits_rows): expected at most the 8 steps of task 'digits_rows', got 9"]
+    """
+    mistakes = []
+    for index, task in enumerate(tasks):
+        lengths = task and (task.lengths or (grid and grid.lengths))
+        if task is None or not lengths:
+            continue
+        steps = task.build().length
+        if max(lengths) > steps:
+            own = f"tasks[{task.position(index)}].lengths ({task.family})"
+            mistakes.append(
+                f"{own if task.lengths else 'grid.lengths'}: expected at most the {steps} steps of "
+                f"task {task.label!r}, got {max(lengths)}"
+            )
+    return mistakes
 
 
 def _wrong_places(study: Study) -> Iterator[str]:
     """Yield labels of tasks that do not exist, and models that run on none."""
-    labels = [task.label for task in study.tasks]
+    labels = list(dict.fromkeys(task.family for task in study.tasks))
     for index, model in enumerate(study.models):
-        place = f"models[{index}]"
+        place = f"models[{model.position(index)}]"
         for key, named in _named_tasks(model):
             if named not in labels:
                 yield (
-                    f"{place}.{key} ({model.label}): no task is called {named!r}; the tasks are: "
-                    f"{', '.join(labels)}"
+                    f"{place}.{key} ({model.family}): no task is called {named!r}; the tasks are: "
+                    f"{', '.join(labels)}{did_you_mean(named, labels)}"
                 )
             elif key == "on" and not model.runs_on(named):
-                yield f"{place}.on ({model.label}): the model does not run on task {named!r}"
+                yield f"{place}.on ({model.family}): the model does not run on task {named!r}"
         if model.only is not None and model.skip:
-            yield f"{place}.skip ({model.label}): expected either only or skip, got both"
+            yield f"{place}.skip ({model.family}): expected either only or skip, got both"
         elif not any(model.runs_on(label) for label in labels):
-            yield f"{place} ({model.label}): runs on no task; the tasks are: {', '.join(labels)}"
+            yield f"{place} ({model.family}): runs on no task; the tasks are: {', '.join(labels)}"
 
 
 def _named_tasks(model: ModelChoice) -> Iterator[tuple[str, str]]:
     yield from (("only", label) for label in model.only or ())
     yield from (("skip", label) for label in model.skip)
     yield from (("on", label) for label in model.on)
+
+
+def _missing_sizes(study: Study) -> Iterator[str]:
+    """Yield models of no size, which no sweep gives them either."""
+    for index, model in enumerate(study.models):
+        if model.hidden_size is None:
+            yield f"models[{model.position(index)}].hidden_size ({model.family}): {MISSING}"
 
 
 def _missing_purpose(study: Study) -> Iterator[str]:
@@ -80,16 +127,14 @@ def _missing_purpose(study: Study) -> Iterator[str]:
         yield "probes: expected at least one probe, or a table [training]; nothing is to be done"
     for index, task in enumerate(study.tasks):
         if task.training is not None:
-            yield f"tasks[{index}].training ({task.label}): {_NO_TRAINING}"
+            yield f"tasks[{task.position(index)}].training ({task.family}): {NO_TRAINING}"
     for index, model in enumerate(study.models):
+        place = f"models[{model.position(index)}]"
         if model.training is not None:
-            yield f"models[{index}].training ({model.label}): {_NO_TRAINING}"
+            yield f"{place}.training ({model.family}): {NO_TRAINING}"
         for label, exception in model.on.items():
             if exception.training is not None:
-                yield f"models[{index}].on.{label}.training ({model.label}): {_NO_TRAINING}"
-
-
-_NO_TRAINING = "the study trains nothing; add a table [training], which may be empty"
+                yield f"{place}.on.{label}.training ({model.family}): {NO_TRAINING}"
 
 
 def _too_few_examples(study: Study) -> Iterator[str]:

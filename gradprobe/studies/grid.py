@@ -66,6 +66,8 @@ class Cell:
         and its streams, lengths, sequences, dtype, threads, probes, versions of the schemas.
     published
         What a paper prints of the model on the task; not part of the specification either.
+    parameters
+        The swept values, by name; they stand in the specification, too, where they belong.
 
     Examples
     --------
@@ -77,6 +79,7 @@ class Cell:
     specification: dict[str, Any]
     task: str = ""
     published: Mapping[str, Any] = field(default_factory=dict)
+    parameters: Mapping[str, Any] = field(default_factory=dict)
 
     @cached_property
     def hash(self) -> str:
@@ -126,6 +129,7 @@ def cells(study: Study) -> list[Cell]:
             },
             setting.task.label,
             setting.published(),
+            {**setting.task.parameters, **setting.model.parameters},
         )
         for seed in study.grid.seeds
         for setting, specification in shared

@@ -7,19 +7,18 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, PrivateAttr
 
 from gradprobe.probes.registry import PROBES
-from gradprobe.studies.choices import (
+from gradprobe.studies.choices import ModelChoice, TaskChoice, TrainingTable
+from gradprobe.studies.fields import (
     Lengths,
-    ModelChoice,
     Options,
     Positive,
     Strict,
-    TaskChoice,
     Text,
-    TrainingTable,
     distinct,
     distinct_labels,
     registered,
 )
+from gradprobe.studies.sweeps import StudySweep
 
 GREATEST_SEED = 2**63 - 1
 """Seeds are stored as 64-bit integers."""
@@ -45,6 +44,8 @@ class Grid(Strict):
         Of the probes' arithmetic.
     threads_per_cell
         Threads of the linear algebra.
+    time_limit_seconds
+        How long a cell may take before it counts as failed; any time if not given.
 
     Examples
     --------
@@ -58,6 +59,7 @@ class Grid(Strict):
     split: Literal["train", "validation", "test"] = "train"
     dtype: Literal["float64", "float32"] = "float64"
     threads_per_cell: Positive = 1
+    time_limit_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
 
     def lengths_on(self, task: TaskChoice) -> tuple[int, ...]:
         """Return the T at which probes measure on `task`.
@@ -85,8 +87,10 @@ class Study(Strict):
         The tables of the file.
     training
         What is common to all trainings; without it, models are measured at initialisation.
+    sweep
+        What to try several values of in every model, task or training.
     text, file_name
-        The file as it was read, and what it was called.
+        The file as it was read, with the changes that were asked for; and what it was called.
 
     Examples
     --------
@@ -126,6 +130,7 @@ class Study(Strict):
     ]
     training: TrainingTable | None = None
     probes: dict[ProbeName, Options] = Field(default_factory=dict)
+    sweep: Annotated[StudySweep | None, Field(exclude=True)] = None
     _text: str = PrivateAttr(default="")
     _file_name: str = PrivateAttr(default="study")
 

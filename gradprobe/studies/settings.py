@@ -51,7 +51,7 @@ class Setting:
     @property
     def exception(self) -> TaskException:
         """What the model states for this task alone; empty if it states nothing."""
-        return self.model.on.get(self.task.label, TaskException())
+        return self.model.on.get(self.task.family, TaskException())
 
     def model_specification(self) -> dict[str, Any]:
         """Return the model as it is built on this task."""
@@ -102,5 +102,5 @@ def settings(study: Study) -> list[Setting]:
         Setting(study, model, task)
         for task in study.tasks
         for model in study.models
-        if model.runs_on(task.label)
+        if model.runs_on(task.family)
     ]

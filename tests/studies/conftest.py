@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from fake_cells_study import FAKE_CELLS
+from study_texts import SMALL_STUDY
 
 from gradprobe.studies.reading import parse_study
 
@@ -15,32 +16,7 @@ if TYPE_CHECKING:
 
     from gradprobe.studies.schema import Study
 
-SMALL_STUDY = """\
-name = "small"
-question = "Do gradients survive 64 steps?"
 
-[[tasks]]
-name = "noise_padded_digits"
-options = { length = 64 }
-
-[grid]
-seeds = [0, 1]
-lengths = [64, 32]
-sequences = 2
-
-[[models]]
-label = "Vanilla"
-name = "vanilla"
-hidden_size = 4
-
-[[models]]
-label = "LSTM, forget bias 5"
-name = "lstm"
-hidden_size = 4
-options = { forget_bias = 5.0 }
-
-[probes.gradient_norm]
-"""
 
 
 @pytest.fixture
