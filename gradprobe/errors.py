@@ -75,6 +75,26 @@ class StoreError(GradprobeError):
     """
 
 
+class BusyStoreError(StoreError):
+    """Another process is writing the results; the message names it.
+
+    Examples
+    --------
+    >>> issubclass(BusyStoreError, StoreError)
+    True
+    """
+
+
+class NothingMeasuredError(StoreError):
+    """Results hold no finished cell: there is nothing to show.  The command line ends with 3.
+
+    Examples
+    --------
+    >>> issubclass(NothingMeasuredError, StoreError)
+    True
+    """
+
+
 class CellContractError(GradprobeError, AssertionError):
     """A cell breaks its contract; the message lists every check that it fails, and why.
 

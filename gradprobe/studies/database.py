@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gradprobe.errors import StoreError
+from gradprobe.errors import BusyStoreError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,18 +19,14 @@ WAL_NAME = "results.sqlite-wal"
 LOCK_NAME = "writer.lock"
 APPLICATION_ID = 0x67726164
 """Marks the file as gradprobe's in SQLite's header."""
-STORE_VERSION = 2
+STORE_VERSION = 3
 """Version of the tables below, kept in SQLite's ``user_version``."""
+READABLE_VERSIONS = (2, 3)
+FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_OR_BUSY = sqlite3.OperationalError
+"""What closing the file gets over: a full disk, or somebody who is reading."""
 
-TABLES = f"""
-BEGIN IMMEDIATE;
-CREATE TABLE study_files (
-    saved TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL
-);
-CREATE TABLE grid (
-    position INTEGER PRIMARY KEY, hash TEXT NOT NULL, label TEXT NOT NULL, task TEXT NOT NULL,
-    specification TEXT NOT NULL, published TEXT NOT NULL
-);
+CELLS = """
 CREATE TABLE cells (
     hash TEXT PRIMARY KEY, specification TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('finished', 'failed')),
@@ -38,10 +35,61 @@ CREATE TABLE cells (
     CHECK ((status = 'finished') = (table_parquet IS NOT NULL)),
     CHECK ((status = 'finished') = (error IS NULL))
 );
+"""
+GRID = """
+CREATE TABLE grid (
+    study TEXT NOT NULL, position INTEGER NOT NULL, hash TEXT NOT NULL, label TEXT NOT NULL,
+    task TEXT NOT NULL, specification TEXT NOT NULL, published TEXT NOT NULL,
+    PRIMARY KEY (study, position)
+);
+"""
+RUNNING = """
+CREATE TABLE run (
+    process INTEGER NOT NULL, host TEXT NOT NULL, engine TEXT NOT NULL, workers INTEGER NOT NULL,
+    started TEXT NOT NULL, heartbeat TEXT NOT NULL, seconds_left REAL
+);
+CREATE TABLE running (
+    hash TEXT PRIMARY KEY, since TEXT NOT NULL, attempt INTEGER NOT NULL,
+    host TEXT NOT NULL, process INTEGER
+);
+"""
+"""What is being computed at present: nothing of it says that anything is finished."""
+
+TABLES = f"""
+BEGIN IMMEDIATE;
+CREATE TABLE study_files (
+    saved TEXT NOT NULL, name TEXT NOT NULL, hash TEXT NOT NULL, text TEXT NOT NULL
+);
+{GRID}{CELLS}{RUNNING}
 PRAGMA application_id = {APPLICATION_ID};
 PRAGMA user_version = {STORE_VERSION};
 COMMIT;
 """
+
+UPGRADE_FROM_2 = "\n".join(
+    [
+        "BEGIN IMMEDIATE;",
+        "ALTER TABLE grid RENAME TO grid_2;",
+        GRID,
+        "INSERT INTO grid SELECT (SELECT name FROM study_files ORDER BY rowid DESC LIMIT 1),",
+        "position, hash, label, task, specification, published FROM grid_2;",
+        "DROP TABLE grid_2;",
+        RUNNING,
+        f"PRAGMA user_version = {STORE_VERSION};",
+        "COMMIT;",
+    ]
+)
+"""Version 2 held one study, and did not say what was running."""
+
+LIKE_VERSION_3 = "\n".join(
+    [
+        "CREATE TEMP VIEW grid AS SELECT",
+        "(SELECT name FROM main.study_files ORDER BY rowid DESC LIMIT 1) AS study, *",
+        "FROM main.grid;",
+        RUNNING.replace("CREATE TABLE", "CREATE TEMP TABLE"),
+    ]
+)
+"""Shows a file of version 2 to a reader as version 3 would be, without changing it."""
 
 
 @contextmanager
@@ -62,12 +110,24 @@ def translated(folder: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise StoreError(
-            f"{folder}: the results cannot be read or written here: {error}"
+            f"{folder}: the results cannot be read or written here: {error}{_advice(error)}"
         ) from error
     except OSError as error:
         raise StoreError(
-            f"{folder}: the results cannot be read or written here: {error.strerror or error}"
+            f"{folder}: the results cannot be read or written here: "
+            f"{error.strerror or error}{_advice(error)}"
         ) from error
+
+
+def _advice(error: sqlite3.Error | OSError) -> str:
+    """Return what to do about `error`, as the rest of a sentence; nothing if that is not known."""
+    number = error.errno if isinstance(error, OSError) else None
+    name = getattr(error, "sqlite_errorname", "")
+    if number in FULL or name == "SQLITE_FULL":
+        return "; make room on the disk, all finished cells are stored and can be gone on with"
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return "; the file is damaged: `gradprobe recover` saves what can be read of it"
+    return ""
 
 
 def open_for_writing(folder: Path) -> sqlite3.Connection:
@@ -81,12 +141,13 @@ def open_for_writing(folder: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(folder / FILE_NAME, isolation_level=None)
     try:
         new = _is_empty(connection)
-        if not new:
-            _check_format(connection, folder)
+        version = STORE_VERSION if new else _checked_version(connection, folder)
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
         if new:
             connection.executescript(TABLES)
+        elif version == 2:
+            connection.executescript(UPGRADE_FROM_2)
     except BaseException:
         connection.close()
         raise
@@ -121,7 +182,7 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
-        _check_format(connection, folder)
+        _present_as_current(connection, folder)
     except sqlite3.OperationalError as error:
         connection.close()
         unwritable = error.sqlite_errorname.startswith(("SQLITE_CANTOPEN", "SQLITE_READONLY"))
@@ -129,7 +190,7 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
             raise
         # A read-only folder where nobody can be writing: SQLite need not share anything there.
         connection = sqlite3.connect(f"{address}&immutable=1", uri=True, isolation_level=None)
-        _check_format(connection, folder)
+        _present_as_current(connection, folder)
     except BaseException:
         connection.close()
         raise
@@ -149,7 +210,7 @@ def writer_lock(folder: Path) -> sqlite3.Connection:
 
     Raises
     ------
-    StoreError
+    BusyStoreError
         Another process is writing there.
     """
     lock = sqlite3.connect(folder / LOCK_NAME, timeout=0, isolation_level=None)
@@ -159,11 +220,20 @@ def writer_lock(folder: Path) -> sqlite3.Connection:
         lock.close()
         if "locked" not in str(error):
             raise
-        raise StoreError(
-            f"{folder}: another run is writing here; wait for it to end, "
-            "or choose another folder with --results"
+        raise BusyStoreError(
+            f"{folder}: another run is writing here{_writing_process(folder)}; wait for it to end "
+            "(--wait does so), or choose another folder with --results"
         ) from error
     return lock
+
+
+def _writing_process(folder: Path) -> str:
+    """Return which process is writing, as part of a sentence; nothing if it has not yet said so."""
+    with suppress(sqlite3.Error, StoreError), closing(open_for_reading(folder)) as connection:
+        row = connection.execute("SELECT process, host, started FROM run").fetchone()
+        if row is not None:
+            return f" (process {row[0]} on {row[1]}, since {row[2]})"
+    return ""
 
 
 def _is_empty(connection: sqlite3.Connection) -> bool:
@@ -171,14 +241,21 @@ def _is_empty(connection: sqlite3.Connection) -> bool:
         return int(rows.fetchone()[0]) == 0
 
 
-def _check_format(connection: sqlite3.Connection, folder: Path) -> None:
+def _present_as_current(connection: sqlite3.Connection, folder: Path) -> None:
+    if _checked_version(connection, folder) == 2:
+        connection.executescript(LIKE_VERSION_3)
+
+
+def _checked_version(connection: sqlite3.Connection, folder: Path) -> int:
+    """Return the version of the file's tables, or refuse one that cannot be read."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
     if application != APPLICATION_ID:
         raise StoreError(f"{folder}: {FILE_NAME} was not written by gradprobe")
-    if version != STORE_VERSION:
+    if version not in READABLE_VERSIONS:
         raise StoreError(
-            f"{folder}: {FILE_NAME} has format {version}, this gradprobe reads format "
-            f"{STORE_VERSION}; use the version of gradprobe that wrote it, or run the study into "
-            "another folder with --results"
+            f"{folder}: {FILE_NAME} has format {version}, this gradprobe reads the formats "
+            f"{READABLE_VERSIONS[0]} to {READABLE_VERSIONS[-1]}; use the version of gradprobe that "
+            "wrote it, or run the study into another folder with --results"
         )
+    return version

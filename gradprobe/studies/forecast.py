@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from gradprobe.studies.grid import Cell, canonical
@@ -53,7 +55,8 @@ class Forecast:
     def __init__(self, costs: Mapping[str, float], workers: int) -> None:
         self._costs = costs
         self._workers = workers
-        self._seconds: dict[str, list[float]] = {}
+        self._keys: dict[str, str] = {}
+        self._seconds: dict[str, _Total] = {}
         self._projected: dict[str, float] = {}
         self._left: dict[str, float] = {}
 
@@ -67,7 +70,8 @@ class Forecast:
         seconds
             Its duration.
         """
-        self._seconds.setdefault(sibling_key(cell), []).append(seconds)
+        key = self._key(cell)
+        self._seconds[key] = self._seconds.get(key, _Total()).plus(seconds)
 
     def noted(self, cell: Cell, note: Note) -> None:
         """Learn how far the training of `cell` is.
@@ -79,7 +83,7 @@ class Forecast:
         note
             What its worker has noted.
         """
-        self._projected[sibling_key(cell)] = note.iterations / note.rate
+        self._projected[self._key(cell)] = note.iterations / note.rate
         self._left[cell.hash] = note.seconds_left
 
     def remaining(
@@ -97,19 +101,39 @@ class Forecast:
         if not self._seconds and not self._projected:
             return None
         begun = [
-            self._left.get(cell.hash, max(0.0, self._expected(cell) - elapsed))
+            self._left.get(cell.hash, max(0.0, self._expected(self._key(cell)) - elapsed))
             for cell, elapsed in running
         ]
-        work = sum(begun) + sum(self._expected(cell) for cell in waiting)
+        counts = Counter(self._key(cell) for cell in waiting)
+        work = sum(begun) + sum(count * self._expected(key) for key, count in counts.items())
         return max([work / self._workers, *begun])
 
-    def _expected(self, cell: Cell) -> float:
-        key = sibling_key(cell)
+    def _key(self, cell: Cell) -> str:
+        """Return `sibling_key`, which thousands of waiting cells are asked for every second."""
+        if cell.hash not in self._keys:
+            self._keys[cell.hash] = sibling_key(cell)
+        return self._keys[cell.hash]
+
+    def _expected(self, key: str) -> float:
         if key in self._seconds:
-            return sum(self._seconds[key]) / len(self._seconds[key])
+            return self._seconds[key].mean
         if key in self._projected:
             return self._projected[key]
-        known = {**{key: [seconds] for key, seconds in self._projected.items()}, **self._seconds}
-        spent = sum(sum(seconds) for seconds in known.values())
-        cost = sum(self._costs[key] * len(seconds) for key, seconds in known.items())
+        projected = {key: _Total(seconds, 1) for key, seconds in self._projected.items()}
+        known = {**projected, **self._seconds}
+        spent = sum(total.seconds for total in known.values())
+        cost = sum(self._costs[key] * total.count for key, total in known.items())
         return self._costs[key] * spent / cost
+
+
+@dataclass(frozen=True)
+class _Total:
+    seconds: float = 0.0
+    count: int = 0
+
+    def plus(self, seconds: float) -> _Total:
+        return _Total(self.seconds + seconds, self.count + 1)
+
+    @property
+    def mean(self) -> float:
+        return self.seconds / self.count

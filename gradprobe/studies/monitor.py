@@ -50,6 +50,26 @@ class Monitor:
             Its iteration, rate, and latest validation value.
         """
 
+    def retried(self, cell: Cell, cause: str) -> None:
+        """Hear that the worker that computed `cell` was lost, and that it is tried again.
+
+        Parameters
+        ----------
+        cell
+            A cell that was begun, and will be begun again.
+        cause
+            What became of the worker, as the rest of a sentence.
+        """
+
+    def queueing(self, reason: str) -> None:
+        """Hear that the run waits for another one to end.
+
+        Parameters
+        ----------
+        reason
+            Which one it is.
+        """
+
     def stopping(self) -> None:
         """Hear that the run was interrupted, and trainings are writing their checkpoints."""
 

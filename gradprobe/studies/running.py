@@ -2,35 +2,40 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradprobe import checks
-from gradprobe.errors import GradprobeError
-from gradprobe.studies.engine import Engine, rehearse_all
+from gradprobe.errors import BusyStoreError, GradprobeError
+from gradprobe.studies.engines import open_engine
+from gradprobe.studies.engines.base import EngineOptions
 from gradprobe.studies.forecast import Forecast, sibling_key
 from gradprobe.studies.grid import cells
 from gradprobe.studies.interruption import listening
+from gradprobe.studies.mistakes import refuse
 from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.provenance import provenance
-from gradprobe.studies.reading import refuse
-from gradprobe.studies.workers import Workers, usable_cores
-from gradprobe.studies.workplace import CHECKPOINT_SUFFIX, FOLDER_NAME, NOTE_SUFFIX
-from gradprobe.studies.writer import Writer, finished_before
+from gradprobe.studies.recording import Checkpoints, Recorder
+from gradprobe.studies.scheduling import Scheduler, Surroundings, rehearse_all
+from gradprobe.studies.workplace import FOLDER_NAME
+from gradprobe.studies.writer import Stored, Writer, refuse_if_busy, stored_before
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
+    from gradprobe.studies.engines.base import Engine
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.interruption import Interruption
-    from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.schema import Study
 
 COMPUTE = "gradprobe.studies.cell:compute"
-OURS = (CHECKPOINT_SUFFIX, NOTE_SUFFIX)
 REHEARSE = "gradprobe.studies.cell:rehearse"
+SECONDS_BETWEEN_TRIES = 1.0
+"""How often a run that waits for another one looks whether that has ended."""
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True)
@@ -44,7 +49,9 @@ class Summary:
     computed
         How many of them this run finished.
     failures
-        The cells that failed, with the reason.
+        The cells that have failed, in this run or earlier, with the reason.
+    left
+        How many cells were not asked for, and neither are finished nor have failed.
 
     Examples
     --------
@@ -55,11 +62,12 @@ class Summary:
     total: int
     computed: int
     failures: list[tuple[Cell, str]]
+    left: int = 0
 
     @property
     def finished(self) -> int:
         """How many cells are stored, from this run and earlier ones."""
-        return self.total - len(self.failures)
+        return self.total - len(self.failures) - self.left
 
 
 def run_study(
@@ -70,13 +78,17 @@ def run_study(
     monitor: Monitor | None = None,
     compute: str = COMPUTE,
     rehearse: str = REHEARSE,
+    engine: EngineOptions | None = None,
+    only: Collection[str] | None = None,
+    wait: bool = False,
 ) -> Summary:
     """Compute every cell of `study` that `folder` does not hold yet, and store each at once.
 
     Before anything is written, every task's data are looked for, every model is built once and
     every probe is tried on a small model.  A training saves checkpoints into the folder
     ``checkpoints`` beside the results and goes on from them; they are removed when the cell is
-    stored.
+    stored.  A cell whose worker dies is tried once more.  One that has failed is kept as failed,
+    with its reason, until it is asked for by `only`.
 
     Parameters
     ----------
@@ -85,18 +97,27 @@ def run_study(
     folder
         Where the results are or will be.
     workers
-        Processes that compute at the same time; as many as there are usable cores if not given.
+        Processes that compute at the same time; as many as there is room for if not given.
     monitor
         Told of every step; nobody if not given.
     compute, rehearse
         ``"module:function"`` of what computes a cell from its specification and a
         `gradprobe.studies.workplace.Workplace`, and of what checks it before; gradprobe's own if
         not given.
+    engine
+        Where cells are computed; in processes on this machine if not given.
+    only
+        Hashes of the cells to compute, if they are not finished; if not given, all those that
+        neither are finished nor have failed.
+    wait
+        Wait for another run that is writing there to end, rather than being refused.
 
     Raises
     ------
     StudyFileError
         A task's data are not there, or a model or a probe cannot be made as the study says.
+    BusyStoreError
+        Another run is writing there.
     StoreError
         The folder cannot be used.
     InterruptedStudyError
@@ -129,72 +150,109 @@ def run_study(
     >>> summary.finished, table["model"].unique().tolist()
     (1, ['GRU'])
     """
-    watcher = Monitor() if monitor is None else monitor
-    grid = cells(study)
-    stored = finished_before(folder, study)
-    waiting = [cell for cell in grid if cell.hash not in stored]
-    checkpoints = _Checkpoints(Path(folder) / FOLDER_NAME)
-    count = _worker_count(workers, study.grid.threads_per_cell, len(waiting))
-    if not waiting:
-        with Writer(folder, study):  # keeps the study file, whose words may have changed
-            checkpoints.remove(stored)
-        watcher.planned(len(grid), len(grid))
-        return Summary(len(grid), 0, [])
-    data = _data_provenance(study, waiting)
-    with listening() as interruption, Workers(count, study.grid.threads_per_cell) as pool:
-        watcher.checking()
-        costs = _rehearsed_costs(study, waiting, rehearse, pool, interruption)
-        with Writer(folder, study) as writer:
-            checkpoints.remove(stored)
-            watcher.planned(len(grid), len(grid) - len(waiting))
-            recorder = _Recorder(writer, checkpoints, data, count)
-            engine = Engine(
-                pool, compute, checkpoints.path, recorder.record, watcher, Forecast(costs, count)
-            )
-            engine.run(_longest_first(waiting, costs), interruption)
-    failures = recorder.failures
-    return Summary(len(grid), len(waiting) - len(failures), failures)
+    if workers is not None:
+        checks.positive_integer("workers", workers)
+    options = EngineOptions() if engine is None else engine
+    with listening() as interruption:
+        run = _Run(study, Path(folder), Monitor() if monitor is None else monitor, interruption)
+        run.only, run.waits = only, wait
+        run.patiently(lambda: refuse_if_busy(run.folder))
+        waiting = run.missing(stored_before(run.folder))
+        if not waiting:
+            return run.with_nothing_to_do()
+        data = _data_provenance(study, waiting)
+        with open_engine(options, workers, study.grid.threads_per_cell) as opened:
+            run.monitor.checking()
+            costs = _rehearsed_costs(study, waiting, rehearse, opened, interruption)
+            origin = {**provenance(), "engine": options.name, "workers": opened.count}
+            return run.compute(opened, costs, compute, origin, data)
 
 
-class _Checkpoints:
-    """The folder of the trainings' checkpoints; there only while it holds some."""
+class _Run:
+    """A study, where it is stored, and who watches."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-
-    def path(self, cell: Cell) -> Path:
-        return self._folder / f"{cell.hash}{CHECKPOINT_SUFFIX}"
-
-    def remove(self, hashes: Container[str]) -> None:
-        """Remove what is left of cells that are stored; other files are nobody's business."""
-        if not self._folder.is_dir():
-            return
-        for path in self._folder.iterdir():
-            name, *suffixes = path.name.removeprefix(".").split(".")  # a dot: half-written
-            if name in hashes and suffixes and f".{suffixes[0]}" in OURS:
-                path.unlink()
-        with suppress(OSError):  # it holds other trainings
-            self._folder.rmdir()
-
-
-class _Recorder:
-    """Writes each outcome with where it came from, and remembers the failures."""
+    only: Collection[str] | None = None
+    waits: bool = False
 
     def __init__(
-        self, writer: Writer, checkpoints: _Checkpoints, data: dict[str, str], workers: int
+        self, study: Study, folder: Path, monitor: Monitor, interruption: Interruption
     ) -> None:
-        self._writer = writer
-        self._checkpoints = checkpoints
-        self._origin = {**provenance(), "workers": workers}
-        self._data = data
-        self.failures: list[tuple[Cell, str]] = []
+        self.study = study
+        self.folder = folder
+        self.monitor = monitor
+        self._interruption = interruption
+        self._grid = cells(study)
+        self._checkpoints = Checkpoints(folder.absolute() / FOLDER_NAME)
 
-    def record(self, cell: Cell, outcome: Outcome) -> None:
-        self._writer.record(cell, {**self._origin, "task": self._data[cell.task]}, outcome)
-        if outcome.error is not None:
-            self.failures.append((cell, outcome.error))
-        elif cell.trains:
-            self._checkpoints.remove([cell.hash])
+    def patiently(self, attempt: Callable[[], Done]) -> Done:
+        """Return what `attempt` returns; while another run is writing, wait if that is wished."""
+        told = False
+        while True:
+            try:
+                return attempt()
+            except BusyStoreError as error:
+                if not self.waits:
+                    raise
+                if not told:
+                    self.monitor.queueing(str(error))
+                    told = True
+            self._interruption.check()
+            time.sleep(SECONDS_BETWEEN_TRIES)
+
+    def missing(self, stored: Stored) -> list[Cell]:
+        """Return the cells to be computed."""
+        wanted = [cell for cell in self._grid if cell.hash not in stored.finished]
+        if self.only is None:
+            return [cell for cell in wanted if cell.hash not in stored.failed]
+        return [cell for cell in wanted if cell.hash in self.only]
+
+    def with_nothing_to_do(self) -> Summary:
+        """Keep the study file, whose words may have changed."""
+        with self.patiently(lambda: Writer(self.folder, self.study)) as writer:
+            stored = writer.stored()
+            self._checkpoints.remove(stored.finished)
+            self._tell_plan(0)
+            return self._summary(stored, 0)
+
+    def compute(
+        self,
+        engine: Engine,
+        costs: dict[str, float],
+        place: str,
+        origin: dict[str, Any],
+        data: dict[str, str],
+    ) -> Summary:
+        """Compute what is missing, and store it."""
+        with self.patiently(lambda: Writer(self.folder, self.study)) as writer:
+            stored = writer.stored()  # another run may have stored some since
+            waiting = self.missing(stored)
+            self._checkpoints.remove(stored.finished)
+            self._tell_plan(len(waiting))
+            writer.announce(origin["engine"], engine.count)
+            recorder = Recorder(writer, self._checkpoints, origin, data)
+            surroundings = Surroundings(
+                place=place,
+                checkpoint_of=self._checkpoints.path,
+                record=recorder.record,
+                beat=writer.beat,
+                monitor=self.monitor,
+                forecast=Forecast(costs, engine.count),
+                time_limit=self.study.grid.time_limit_seconds,
+            )
+            order = _longest_first(waiting, costs)
+            Scheduler(engine, surroundings).run(order, self._interruption)
+            return self._summary(writer.stored(), recorder.computed)
+
+    def _tell_plan(self, waiting: int) -> None:
+        self.monitor.planned(len(self._grid), len(self._grid) - waiting)
+
+    def _summary(self, stored: Stored, computed: int) -> Summary:
+        unfinished = [cell for cell in self._grid if cell.hash not in stored.finished]
+        failures = [
+            (cell, stored.failed[cell.hash]) for cell in unfinished if cell.hash in stored.failed
+        ]
+        left = len(unfinished) - len(failures)
+        return Summary(len(self._grid), computed, failures, left)
 
 
 def _data_provenance(study: Study, waiting: Sequence[Cell]) -> dict[str, str]:
@@ -210,15 +268,8 @@ def _data_provenance(study: Study, waiting: Sequence[Cell]) -> dict[str, str]:
             found[choice.label] = task.provenance
         except GradprobeError as error:
             mistakes.append(f"tasks[{index}] ({choice.label}): {error}")
-    refuse(study.file_name, mistakes)
+    refuse(study.file_name, mistakes, text=study.text)
     return found
-
-
-def _worker_count(requested: int | None, threads: int, waiting: int) -> int:
-    if requested is not None:
-        checks.positive_integer("workers", requested)
-    available = max(1, usable_cores() // threads) if requested is None else requested
-    return max(1, min(available, waiting))
 
 
 def _longest_first(waiting: Sequence[Cell], costs: dict[str, float]) -> list[Cell]:
@@ -230,18 +281,18 @@ def _rehearsed_costs(
     study: Study,
     waiting: Sequence[Cell],
     place: str,
-    pool: Workers,
+    engine: Engine,
     interruption: Interruption,
 ) -> dict[str, float]:
     """Return the cost of a cell of each model on each task, or refuse the study with reasons."""
     representatives = {sibling_key(cell): cell for cell in waiting}
-    rehearsals = rehearse_all(representatives.values(), place, pool, interruption)
+    rehearsals = rehearse_all(representatives.values(), place, engine, interruption)
     mistakes = [
         _sentence(study, cell, key, mistake)
         for cell, rehearsal in zip(representatives.values(), rehearsals, strict=True)
         for key, mistake in rehearsal.mistakes.items()
     ]
-    refuse(study.file_name, mistakes)
+    refuse(study.file_name, mistakes, text=study.text)
     return {key: found.cost for key, found in zip(representatives, rehearsals, strict=True)}
 
 

@@ -16,7 +16,7 @@ from gradprobe import frame
 from gradprobe.errors import StoreError, StudyFileError
 from gradprobe.studies import database
 from gradprobe.studies.reading import parse_study
-from gradprobe.studies.tables import decode_table
+from gradprobe.studies.tables import decode_tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,10 +26,12 @@ if TYPE_CHECKING:
 Status = Literal["finished", "failed"]
 
 LATEST_STUDY_FILE = "SELECT text FROM study_files ORDER BY rowid DESC LIMIT 1"
+STUDY_FILE_BY_NAME = "SELECT text FROM study_files WHERE name = ? ORDER BY rowid DESC LIMIT 1"
+STUDY_NAMES = "SELECT name FROM study_files GROUP BY name ORDER BY max(rowid)"
 GRID_WITH_CELLS = """
 SELECT grid.hash, grid.label, grid.task, grid.published, grid.specification, status, provenance,
        started, finished, seconds, table_version, table_parquet, error
-FROM grid LEFT JOIN cells ON cells.hash = grid.hash ORDER BY position
+FROM grid LEFT JOIN cells ON cells.hash = grid.hash WHERE study = ? ORDER BY position
 """
 
 
@@ -66,7 +68,7 @@ class CellRecord:
     hash, label, task, seed, specification, published
         As of `MissingCell`.
     status
-        ``"finished"``, or ``"failed"``: then there is no table, and the next run tries again.
+        ``"finished"``, or ``"failed"``: then there is no table, but an error.
     started, finished
         Times in ISO 8601, UTC.
     seconds
@@ -114,18 +116,20 @@ class StudyResults:
     missing: list[MissingCell]
 
 
-def read_results(folder: str | Path) -> StudyResults:
+def read_results(folder: str | Path, study: str | None = None) -> StudyResults:
     """Read a folder of results; a run may be writing to it, and it may be read-only.
 
     Parameters
     ----------
     folder
         The results' folder.
+    study
+        The name of one of its studies; the one that ran last if not given.
 
     Raises
     ------
     StoreError
-        There is no store of this format, or it is damaged.
+        There is no store of a known format, it is damaged, or it does not hold the study.
 
     Examples
     --------
@@ -135,36 +139,31 @@ def read_results(folder: str | Path) -> StudyResults:
     gradprobe.errors.StoreError: missing: holds no results (results.sqlite is not there)
     """
     path = Path(folder)
-    with database.translated(path), closing(database.open_for_reading(path)) as connection:
-        connection.row_factory = sqlite3.Row
-        connection.execute("BEGIN")
-        file = connection.execute(LATEST_STUDY_FILE).fetchone()
-        rows = connection.execute(GRID_WITH_CELLS).fetchall()
-    if file is None:
-        raise StoreError(f"{path}: the run that made this folder wrote no study into it")
+    text, rows = _read(path, study)
     begun = [row for row in rows if row["status"] is not None]
-    finished = [row for row in begun if row["status"] == "finished"]
     missing = [row for row in rows if row["status"] != "finished"]
     return StudyResults(
-        study=_stored_study(path, file["text"]),
-        table=frame.concatenate([_labelled_table(path, row) for row in finished]),
+        study=_stored_study(path, text),
+        table=_whole_table(path, rows),
         cells=[_record(row) for row in begun],
         missing=[MissingCell(**_identity(row)) for row in missing],
     )
 
 
-def load(folder: str | Path) -> pd.DataFrame:
+def load(folder: str | Path, study: str | None = None) -> pd.DataFrame:
     """Return the tidy table of a folder of results: all finished cells of its study.
 
     Parameters
     ----------
     folder
         The results' folder.
+    study
+        The name of one of its studies; the one that ran last if not given.
 
     Raises
     ------
     StoreError
-        There is no store of this format, or it is damaged.
+        There is no store of a known format, it is damaged, or it does not hold the study.
 
     Examples
     --------
@@ -173,7 +172,38 @@ def load(folder: str | Path) -> pd.DataFrame:
     ...
     gradprobe.errors.StoreError: missing: holds no results (results.sqlite is not there)
     """
-    return read_results(folder).table
+    path = Path(folder)
+    return _whole_table(path, _read(path, study)[1])
+
+
+def _read(path: Path, study: str | None) -> tuple[str, list[sqlite3.Row]]:
+    """Return the study file and a row for every cell of its grid, as they were at one moment."""
+    with database.translated(path), closing(database.open_for_reading(path)) as connection:
+        connection.row_factory = sqlite3.Row
+        connection.execute("BEGIN")
+        names = [row["name"] for row in connection.execute(STUDY_NAMES)]
+        name = chosen_study(path, names, study)
+        file = connection.execute(STUDY_FILE_BY_NAME, (name,)).fetchone()
+        return file["text"], connection.execute(GRID_WITH_CELLS, (name,)).fetchall()
+
+
+def chosen_study(path: Path, names: list[str], wanted: str | None) -> str:
+    """Return the study to read.
+
+    Parameters
+    ----------
+    path
+        The results' folder, for messages.
+    names
+        Those that it holds; the one that ran last is the last.
+    wanted
+        The one that was asked for; None for the last.
+    """
+    if not names:
+        raise StoreError(f"{path}: the run that made this folder wrote no study into it")
+    if wanted is not None and wanted not in names:
+        raise StoreError(f"{path}: holds no study {wanted!r}, but: {', '.join(names)}")
+    return names[-1] if wanted is None else wanted
 
 
 def _stored_study(path: Path, text: str) -> Study:
@@ -207,13 +237,25 @@ def _record(row: sqlite3.Row) -> CellRecord:
     )
 
 
-def _labelled_table(path: Path, row: sqlite3.Row) -> pd.DataFrame:
-    record, version = _record(row), row["table_version"]
-    name = f"{path}: the table of cell {record.hash[:12]}"
+def _whole_table(path: Path, rows: list[sqlite3.Row]) -> pd.DataFrame:
+    """Return the finished cells' rows, with the columns that a cell does not know of itself."""
+    finished = [row for row in rows if row["status"] == "finished"]
+    names = [f"{path}: the table of cell {row['hash'][:12]}" for row in finished]
+    for name, row in zip(names, finished, strict=True):
+        _check_version(name, row["table_version"])
+    seeds = [json.loads(row["specification"])["seed"] for row in finished]
+    return decode_tables(
+        [row["table_parquet"] for row in finished],
+        names,
+        model=[row["label"] for row in finished],
+        task=[row["task"] for row in finished],
+        seed=seeds,
+    )
+
+
+def _check_version(name: str, version: int) -> None:
     if version != frame.SCHEMA_VERSION:
         raise StoreError(
             f"{name} has version {version}, this gradprobe reads {frame.SCHEMA_VERSION}; "
             "run the study again into a new folder"
         )
-    table = decode_table(row["table_parquet"], name)
-    return frame.concatenate([table], model=record.label, task=record.task, seed=record.seed)

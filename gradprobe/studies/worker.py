@@ -1,4 +1,4 @@
-"""What runs inside a worker process of the local engine.
+"""What runs inside a worker process, of whichever engine.
 
 Imports nothing heavy at module level: the number of threads must be set before NumPy and torch are
 imported.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 import traceback
@@ -17,26 +18,83 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import GradprobeError
+from gradprobe.studies.engines.base import Begun, Raised
 from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.workplace import Workplace
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from multiprocessing.connection import Connection
     from pathlib import Path
 
     import pandas as pd
 
-    from gradprobe.studies.outcome import Computed
+    from gradprobe.studies.outcome import Computed, Rehearsal
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 GRACE_SECONDS = 15.0
 """How long a training may take to write its checkpoint when it is asked to stop."""
 SECONDS_TO_ANSWER = 0.5
+TERMINATED = 128 + signal.SIGTERM
+"""The exit code of a process that SIGTERM has ended."""
 
 STOPPING = threading.Event()
 """Whether this process was asked to stop; a pool's process has no other place for it."""
 TRAINING = threading.Event()
 """Whether this process is computing a cell that heeds `STOPPING`."""
+
+
+def serve(calls: Connection, threads: int, lifeline: Connection, request: Connection) -> None:
+    """Answer calls, one after the other, until the connection is closed.
+
+    Parameters
+    ----------
+    calls
+        Where ``(function, place, *arguments)`` come from, and the answers go to.
+    threads, lifeline, request
+        As of `start`.
+    """
+    start(threads, lifeline, request)
+    with suppress(EOFError):
+        while True:
+            function, place, *arguments = calls.recv()
+            calls.send(answer(lambda: calls.send(here()), function, place, *arguments))
+
+
+def here() -> Begun:
+    """Return which process this is.
+
+    Examples
+    --------
+    >>> here().process == os.getpid()
+    True
+    """
+    return Begun(socket.gethostname(), os.getpid(), time.monotonic())
+
+
+def answer(
+    begin: Callable[[], None], function: Callable[..., Any], place: str, *arguments: Any
+) -> Any:
+    """Return what ``function(place, *arguments)`` returns, or `Raised`.
+
+    Parameters
+    ----------
+    begin
+        Called when `place` is imported, which takes seconds in a fresh process.
+    function, place, *arguments
+        As of `gradprobe.studies.engines.base.Engine.submit`.
+
+    Examples
+    --------
+    >>> answer(lambda: None, call, "math:sqrt", 9.0)
+    3.0
+    """
+    try:
+        resolve_name(place)
+        begin()
+        return function(place, *arguments)
+    except Exception:  # a bug, told with its traceback to whoever asked
+        return Raised(traceback.format_exc())
 
 
 def start(threads: int, lifeline: Connection, request: Connection) -> None:
@@ -55,9 +113,20 @@ def start(threads: int, lifeline: Connection, request: Connection) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; the main process decides
     signal.signal(signal.SIGTERM, _leave)
-    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
-    for pipe, consequence in ((lifeline, _end), (request, STOPPING.set)):
+    limit_threads(threads)
+    for pipe, consequence in ((lifeline, _orphaned), (request, STOPPING.set)):
         threading.Thread(target=_when_closed, args=(pipe, consequence), daemon=True).start()
+
+
+def limit_threads(threads: int) -> None:
+    """Set how many threads NumPy and torch will use; they must not have been imported yet.
+
+    Parameters
+    ----------
+    threads
+        Of each library.
+    """
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
 
 
 def _when_closed(pipe: Connection, consequence: Any) -> None:
@@ -66,8 +135,12 @@ def _when_closed(pipe: Connection, consequence: Any) -> None:
     consequence()
 
 
-def _end() -> None:
+def _orphaned() -> None:
     os._exit(1)
+
+
+def _end() -> None:
+    os._exit(TERMINATED)
 
 
 def _leave(number: int, frame: object) -> None:
@@ -122,6 +195,20 @@ def _compute(place: str, specification: dict[str, Any], workplace: Workplace) ->
         return computed
     finally:
         TRAINING.clear()
+
+
+def rehearse(place: str, specification: dict[str, Any], with_probes: bool) -> Rehearsal:
+    """Return what building a cell's model says.
+
+    Parameters
+    ----------
+    place
+        ``"module:function"`` of a function like `gradprobe.studies.cell.rehearse`.
+    specification, with_probes
+        What it is given.
+    """
+    found: Rehearsal = resolve_name(place)(specification, with_probes=with_probes)
+    return found
 
 
 def call(place: str, *arguments: Any, **options: Any) -> Any:

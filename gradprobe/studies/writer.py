@@ -7,7 +7,9 @@ none.
 from __future__ import annotations
 
 import os
-from contextlib import ExitStack, closing
+import socket
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -19,10 +21,60 @@ from gradprobe.studies.grid import canonical, cells, study_hash
 
 if TYPE_CHECKING:
     import sqlite3
+    from collections.abc import Iterable
 
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.schema import Study
+
+
+@dataclass(frozen=True)
+class RunningCell:
+    """A cell that is being computed, as `Writer.beat` notes it.
+
+    Attributes
+    ----------
+    hash
+        The cell's.
+    since
+        When it was given to a worker: ISO 8601, UTC.
+    attempt
+        1, and more where a worker died and the cell is tried again.
+    host, process
+        Where; the process is None where it is not known.
+
+    Examples
+    --------
+    >>> RunningCell("0a1b", "2026-01-01T00:00:00+00:00", 1, "node3", 4711).attempt
+    1
+    """
+
+    hash: str
+    since: str
+    attempt: int
+    host: str
+    process: int | None
+
+
+@dataclass(frozen=True)
+class Stored:
+    """Which cells a folder holds.
+
+    Attributes
+    ----------
+    finished
+        Hashes of the cells that need not be computed.
+    failed
+        Why others have failed, by hash.
+
+    Examples
+    --------
+    >>> Stored(set(), {}).finished
+    set()
+    """
+
+    finished: set[str]
+    failed: dict[str, str]
 
 
 class Writer:
@@ -33,14 +85,16 @@ class Writer:
     folder
         Created with its parents if it is not there.
     study
-        The study whose cells will be written.  A folder holds one study, known by its name; the
-        file may change between runs, finished cells that the new one shares stay finished.
+        The study whose cells will be written.  The file of a study may change between runs, and a
+        folder may hold several studies, known by their names: finished cells that they share stay
+        finished.
 
     Raises
     ------
+    BusyStoreError
+        Another process is writing.
     StoreError
-        The folder cannot be written, another process is writing, the file there is not a store of
-        this format, or it holds another study.
+        The folder cannot be written, or the file there is not a store of a format that is known.
 
     Examples
     --------
@@ -49,7 +103,7 @@ class Writer:
     >>> from gradprobe.studies import load_study
     >>> study = load_study(shipped_study_files()[0])
     >>> with tempfile.TemporaryDirectory() as folder, Writer(folder, study) as writer:
-    ...     writer.finished()
+    ...     writer.stored().finished
     set()
     """
 
@@ -71,13 +125,13 @@ class Writer:
 
     def close(self) -> None:
         """Close the file and let another process write."""
-        with database.translated(self.folder):
-            self._resources.close()
+        with database.translated(self.folder), self._resources, suppress(database.FULL_OR_BUSY):
+            self._forget_running()
 
-    def finished(self) -> set[str]:
-        """Return the hashes of all finished cells, of this study and of its earlier versions."""
+    def stored(self) -> Stored:
+        """Return what the file holds, of all studies and their earlier versions."""
         with database.translated(self.folder):
-            return finished_hashes(self._connection)
+            return _stored(self._connection)
 
     def record(self, cell: Cell, provenance: dict[str, Any], outcome: Outcome) -> None:
         """Write what came of `cell`, in one transaction that outlives the process.
@@ -122,13 +176,50 @@ class Writer:
         if changed != 1:
             raise StoreError(f"{self.folder}: cell {cell.hash[:12]} is finished already")
 
+    def announce(self, engine: str, workers: int) -> None:
+        """Say who is writing, for `gradprobe status` and for whoever comes second.
+
+        Parameters
+        ----------
+        engine
+            Its name.
+        workers
+            How many cells are computed at the same time.
+        """
+        now = _now()
+        row = (os.getpid(), socket.gethostname(), engine, workers, now, now, None)
+        with database.translated(self.folder), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._forget_running()
+            self._connection.execute("INSERT INTO run VALUES (?, ?, ?, ?, ?, ?, ?)", row)
+
+    def beat(self, running: Iterable[RunningCell], seconds_left: float | None) -> None:
+        """Say that the run is alive, and what it is computing.
+
+        Parameters
+        ----------
+        running
+            All cells that are being computed.
+        seconds_left
+            How long the run will last; None if that cannot be told.
+        """
+        rows = [(one.hash, one.since, one.attempt, one.host, one.process) for one in running]
+        with database.translated(self.folder), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(
+                "UPDATE run SET heartbeat = ?, seconds_left = ?", (_now(), seconds_left)
+            )
+            self._connection.execute("DELETE FROM running")
+            self._connection.executemany("INSERT INTO running VALUES (?, ?, ?, ?, ?)", rows)
+
+    def _forget_running(self) -> None:
+        self._connection.execute("DELETE FROM running")
+        self._connection.execute("DELETE FROM run")
+
     def _save_study(self, study: Study) -> None:
-        previous = self._connection.execute(
-            "SELECT name, text FROM study_files ORDER BY rowid DESC LIMIT 1"
-        ).fetchone()
-        check_same_study(self.folder, study, previous and previous[0])
         grid = [
             (
+                study.name,
                 position,
                 cell.hash,
                 cell.label,
@@ -138,72 +229,63 @@ class Writer:
             )
             for position, cell in enumerate(cells(study))
         ]
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        latest = self._connection.execute(
+            "SELECT name, text FROM study_files ORDER BY rowid DESC LIMIT 1"
+        ).fetchone()
         with self._connection:
             self._connection.execute("BEGIN IMMEDIATE")
-            if previous is None or previous[1] != study.text:
+            if latest != (study.name, study.text):
                 self._connection.execute(
                     "INSERT INTO study_files VALUES (?, ?, ?, ?)",
-                    (now, study.name, study_hash(study), study.text),
+                    (_now(), study.name, study_hash(study), study.text),
                 )
-            self._connection.execute("DELETE FROM grid")
-            self._connection.executemany("INSERT INTO grid VALUES (?, ?, ?, ?, ?, ?)", grid)
+            self._connection.execute("DELETE FROM grid WHERE study = ?", (study.name,))
+            self._connection.executemany("INSERT INTO grid VALUES (?, ?, ?, ?, ?, ?, ?)", grid)
 
 
-def check_same_study(folder: Path, study: Study, previous: str | None) -> None:
-    """Refuse to mix two studies in one folder.
-
-    Parameters
-    ----------
-    folder
-        The results' folder.
-    study
-        The study to be written there.
-    previous
-        The name of the study that it holds; None if it holds none.
-    """
-    if previous is not None and previous != study.name:
-        raise StoreError(
-            f"{folder}: holds results of study {previous!r}, not of {study.name!r}; "
-            "choose another folder with --results"
-        )
-
-
-def finished_hashes(connection: sqlite3.Connection) -> set[str]:
-    """Return the hashes of all finished cells.
-
-    Parameters
-    ----------
-    connection
-        To a store, open for reading or writing.
-    """
-    rows = connection.execute("SELECT hash FROM cells WHERE status = 'finished'")
-    return {row[0] for row in rows}
-
-
-def finished_before(folder: str | Path, study: Study) -> set[str]:
-    """Return the hashes that a run of `study` into `folder` need not compute; writes nothing.
+def stored_before(folder: str | Path) -> Stored:
+    """Return what a run into `folder` will find there; writes nothing.
 
     Parameters
     ----------
     folder
         Where the results are, or will be.
-    study
-        The study to be run.
 
     Raises
     ------
     StoreError
-        The folder is a file, holds another study, or something that is not a store.
+        The folder is a file, or holds something that is not a store.
     """
     path = Path(folder)
     if not (path / database.FILE_NAME).exists():
         _check_creatable(path)
-        return set()
+        return Stored(set(), {})
     with database.translated(path), closing(database.open_for_reading(path)) as connection:
-        names = connection.execute("SELECT name FROM study_files ORDER BY rowid DESC").fetchone()
-        check_same_study(path, study, names and names[0])
-        return finished_hashes(connection)
+        return _stored(connection)
+
+
+def _stored(connection: sqlite3.Connection) -> Stored:
+    finished = connection.execute("SELECT hash FROM cells WHERE status = 'finished'")
+    failed = connection.execute("SELECT hash, error FROM cells WHERE status = 'failed'")
+    return Stored({row[0] for row in finished}, dict(failed.fetchall()))
+
+
+def refuse_if_busy(folder: Path) -> None:
+    """Refuse a folder that another process is writing to, before anything is computed.
+
+    Parameters
+    ----------
+    folder
+        Where the results are, or will be.
+
+    Raises
+    ------
+    BusyStoreError
+        Another process is writing there.
+    """
+    if (folder / database.FILE_NAME).exists() and os.access(folder, os.W_OK):
+        with database.translated(folder), closing(database.writer_lock(folder)):
+            pass
 
 
 def _check_creatable(path: Path) -> None:
@@ -213,3 +295,7 @@ def _check_creatable(path: Path) -> None:
         raise StoreError(f"{path}: expected a folder for results, but {existing} is a file")
     if not os.access(existing, os.W_OK | os.X_OK):
         raise StoreError(f"{path}: no permission to write in {existing}")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

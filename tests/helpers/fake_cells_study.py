@@ -23,19 +23,21 @@ if TYPE_CHECKING:
 
     from gradprobe.studies.schema import Study
 
-REFUSED, BUG, CRASH, ENDLESS = 901, 902, 903, 904
+REFUSED, BUG, CRASH, ENDLESS, KILLED, SEGFAULT, MORTAL = 901, 902, 903, 904, 905, 906, 907
 
 FAKE_CELLS = f"""\
-import os, time
+import os, signal, time
 from pathlib import Path
 from gradprobe import frame
 from gradprobe.errors import ArgumentError
 from gradprobe.studies.outcome import Computed, Rehearsal
 from gradprobe.studies.workplace import Notes
 
+LOG = Path(os.environ["FAKE_CELLS_LOG"])
+
 def note(specification):
     name = f"{{specification['model']['name']}}-{{specification['seed']}}-{{os.getpid()}}"
-    (Path(os.environ["FAKE_CELLS_LOG"]) / f"{{name}}-{{time.monotonic_ns()}}").touch()
+    (LOG / f"{{name}}-{{time.monotonic_ns()}}").touch()
 
 def compute(specification, workplace):
     note(specification)
@@ -48,6 +50,14 @@ def compute(specification, workplace):
         os._exit(1)
     if seed == {ENDLESS}:
         time.sleep(600)
+    lstm = specification["model"]["name"] == "lstm"
+    if seed == {KILLED} and lstm:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if seed == {SEGFAULT} and lstm:
+        signal.signal(signal.SIGSEGV, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if seed == {MORTAL} and lstm and len(list(LOG.glob("lstm-{MORTAL}-*"))) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
     values = [float(seed), float(os.environ["OMP_NUM_THREADS"])]
     return Computed(frame.rows(step=[0, 1], value=values))
 

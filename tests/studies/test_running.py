@@ -4,13 +4,31 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import pandas as pd
 import pytest
-from fake_cells_study import BUG, CRASH, REFUSED, computed, run, with_seeds
+from fake_cells_study import (
+    BUG,
+    CRASH,
+    ENDLESS,
+    KILLED,
+    MORTAL,
+    REFUSED,
+    SEGFAULT,
+    alive,
+    computed,
+    run,
+    with_seeds,
+)
 
-from gradprobe.errors import ArgumentError, GradprobeError, StoreError, StudyFileError
+from gradprobe.errors import (
+    ArgumentError,
+    BusyStoreError,
+    GradprobeError,
+    StoreError,
+    StudyFileError,
+)
 from gradprobe.studies.grid import Cell, cells
 from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.reading import parse_study
@@ -102,7 +120,7 @@ def test_provenance_is_stored_with_every_cell(tmp_path: Path, study: Study, log:
         assert record.started < record.finished
 
 
-def test_a_failing_cell_stops_no_other_and_is_tried_again(
+def test_a_failing_cell_stops_no_other_and_is_kept_until_it_is_asked_for(
     tmp_path: Path, study: Study, log: Path
 ) -> None:
     seeds = with_seeds(study, [REFUSED, BUG, 0])
@@ -115,18 +133,70 @@ def test_a_failing_cell_stops_no_other_and_is_tried_again(
     results = read_results(tmp_path / "results")
     assert [record.status for record in results.cells] == ["failed"] * 4 + ["finished"] * 2
     assert len(results.missing) == 4
-    run(seeds, tmp_path / "results")
-    assert computed(log).count(f"vanilla-{REFUSED}") == 2
-    assert computed(log).count("vanilla-0") == 1
+
+    again = run(seeds, tmp_path / "results")
+    assert (again.finished, again.computed, again.failures) == (2, 0, summary.failures)
+    assert len(computed(log)) == 6
+    asked = next(cell for cell, _ in again.failures if cell.seed == REFUSED)
+    run(seeds, tmp_path / "results", only={asked.hash, cells(seeds)[-1].hash})
+    assert len(computed(log)) == 7  # the finished one is not computed again
 
 
-def test_a_dying_worker_costs_only_its_own_cell(tmp_path: Path, study: Study, log: Path) -> None:
-    summary = run(with_seeds(study, [0, CRASH, 1, 2]), tmp_path / "results")
-    assert summary.finished == 7
+@pytest.mark.parametrize(
+    ("seed", "cause"),
+    [
+        (CRASH, "its worker process ended with exit code 1; it was tried 2 times"),
+        (
+            KILLED,
+            "its worker process was ended by SIGKILL (when nobody sent it, the machine ran out of "
+            "memory); it was tried 2 times",
+        ),
+        (
+            SEGFAULT,
+            "its worker process was ended by SIGSEGV (a fault in compiled code); it was tried 2 "
+            "times",
+        ),
+    ],
+)
+def test_a_dying_worker_costs_only_its_own_cell(
+    tmp_path: Path, study: Study, log: Path, seed: int, cause: str
+) -> None:
+    summary = run(with_seeds(study, [0, seed, 1]), tmp_path / "results")
+    assert summary.finished == 5
     (cell, reason), *others = summary.failures
     assert others == []
-    assert (cell.label, cell.seed) == ("LSTM, forget bias 5", CRASH)
-    assert "the worker process ended without a result" in reason
+    assert (cell.label, cell.seed) == ("LSTM, forget bias 5", seed)
+    assert reason == cause
+    once = [name for name in computed(log) if name != f"lstm-{seed}"]
+    assert len(once) == len(set(once)) == 5
+    assert computed(log).count(f"lstm-{seed}") == 2
+
+
+def test_a_worker_that_dies_once_costs_nothing(tmp_path: Path, study: Study, log: Path) -> None:
+    class Listener(Monitor):
+        heard: ClassVar[list[str]] = []
+
+        def retried(self, cell: Cell, cause: str) -> None:
+            self.heard.append(f"{cell.label}: {cause.split(' (', maxsplit=1)[0]}")
+
+    summary = run(with_seeds(study, [MORTAL]), tmp_path / "results", monitor=Listener())
+    assert (summary.finished, summary.failures) == (2, [])
+    assert Listener.heard == ["LSTM, forget bias 5: its worker process was ended by SIGKILL"]
+    assert load(tmp_path / "results").query("step == 0")["value"].tolist() == [float(MORTAL)] * 2
+
+
+def test_a_cell_that_takes_too_long_is_failed_with_the_reason(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    text = study.text.replace("[grid]", "[grid]\ntime_limit_seconds = 1.5")
+    limited = parse_study(text.replace("seeds = [0, 1]", f"seeds = [0, {ENDLESS}]"), "small.toml")
+    assert cells(limited)[0].hash == cells(study)[0].hash
+    summary = run(limited, tmp_path / "results")
+    assert summary.finished == 2
+    assert {(cell.seed, reason) for cell, reason in summary.failures} == {
+        (ENDLESS, "took longer than the time limit of 1.5 s, and was ended")
+    }
+    assert alive(log) == []
 
 
 def test_a_rehearsal_refuses_the_study_before_anything_is_written(
@@ -136,8 +206,8 @@ def test_a_rehearsal_refuses_the_study_before_anything_is_written(
         run(study, tmp_path / "results", rehearse="fake_cells:object_to")
     assert str(caught.value).splitlines() == [
         "small.toml: 2 mistakes:",
-        "  probes.gradient_norm: no",
-        "  models[1] (LSTM, forget bias 5): hidden_size is too small",
+        "  line 24: probes.gradient_norm: no",
+        "  line 18: models[1] (LSTM, forget bias 5): hidden_size is too small",
     ]
     assert not (tmp_path / "results").exists()
     assert computed(log) == []
@@ -158,9 +228,47 @@ def test_an_impossible_number_of_workers_is_refused(
 
 def test_a_folder_that_is_being_written_is_refused(tmp_path: Path, study: Study, log: Path) -> None:
     folder = tmp_path / "results"
-    with Writer(folder, study), pytest.raises(StoreError, match="another run is writing here"):
-        run(study, folder)
+    with Writer(folder, study) as writer:
+        with pytest.raises(BusyStoreError, match=r"another run is writing here; wait"):
+            run(study, folder)
+        writer.announce("local", 2)
+        expected = rf"another run is writing here \(process {os.getpid()} on .*, since 20.*\); wait"
+        with pytest.raises(BusyStoreError, match=expected):
+            run(study, folder)
     assert computed(log) == []
+
+
+def test_a_run_that_waits_goes_on_when_the_other_has_ended(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    folder, told = tmp_path / "results", []
+    other = Writer(folder, study)
+
+    class Patient(Monitor):
+        def queueing(self, reason: str) -> None:
+            told.append(reason)
+            other.close()
+
+    assert run(study, folder, wait=True, monitor=Patient()).finished == 4
+    (reason,) = told
+    assert "another run is writing here" in reason
+
+
+def test_a_cell_of_two_studies_in_one_folder_is_computed_once(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    folder = tmp_path / "results"
+    text = study.text.replace('name = "small"', 'name = "other"')
+    other = parse_study(text.replace("seeds = [0, 1]", "seeds = [1, 2]"), "other.toml")
+    run(study, folder)
+    summary = run(other, folder)
+    assert (summary.finished, summary.computed) == (4, 2)
+    assert len(computed(log)) == len(set(computed(log))) == 6
+    assert load(folder)["seed"].unique().tolist() == [1, 2]
+    assert load(folder, "small")["seed"].unique().tolist() == [0, 1]
+    assert read_results(folder, "small").study.name == "small"
+    with pytest.raises(StoreError, match="holds no study 'third', but: small, other"):
+        load(folder, "third")
 
 
 def test_cells_know_their_task_and_hash(study: Study) -> None:

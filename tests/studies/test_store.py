@@ -22,7 +22,7 @@ from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.store import load, read_results
 from gradprobe.studies.tables import encode_table
-from gradprobe.studies.writer import Writer, finished_before
+from gradprobe.studies.writer import Writer, stored_before
 
 if TYPE_CHECKING:
     from gradprobe.studies.schema import Study
@@ -108,9 +108,9 @@ def test_a_finished_cell_is_never_written_again(tmp_path: Path, study: Study) ->
 
 def test_a_failed_cell_can_be_finished_later(tmp_path: Path, study: Study) -> None:
     write(tmp_path, study, [failed("out of memory")])
-    assert finished_before(tmp_path, study) == set()
+    assert stored_before(tmp_path).finished == set()
     write(tmp_path, study, [finished(7.5)])
-    assert finished_before(tmp_path, study) == {cells(study)[0].hash}
+    assert stored_before(tmp_path).finished == {cells(study)[0].hash}
     assert read_results(tmp_path).cells[0].error is None
 
 
@@ -144,7 +144,7 @@ def test_a_second_writer_is_refused_and_the_lock_ends_with_the_first(
 def test_renaming_a_model_keeps_its_cells(tmp_path: Path, study: Study) -> None:
     write(tmp_path, study, [finished(1.5)])
     renamed = parse_study(study.text.replace('"Vanilla"', '"Plain RNN"'), "small.toml")
-    assert finished_before(tmp_path, renamed) == {cells(study)[0].hash}
+    assert stored_before(tmp_path).finished == {cells(study)[0].hash}
     write(tmp_path, renamed, [])
     assert set(load(tmp_path)["model"]) == {"Plain RNN"}
 
@@ -170,17 +170,8 @@ def test_what_a_run_leaves_is_one_file_and_reading_adds_none(tmp_path: Path, stu
     assert len(load(tmp_path)) == 3
 
 
-def test_two_studies_do_not_mix(tmp_path: Path, study: Study) -> None:
-    write(tmp_path, study, [])
-    other = parse_study(study.text.replace('name = "small"', 'name = "other"'), "other.toml")
-    with pytest.raises(StoreError, match="holds results of study 'small', not of 'other'"):
-        Writer(tmp_path, other)
-    with pytest.raises(StoreError, match="holds results of study 'small', not of 'other'"):
-        finished_before(tmp_path, other)
-
-
 def test_nothing_is_written_by_looking(tmp_path: Path, study: Study) -> None:
-    assert finished_before(tmp_path / "new" / "folder", study) == set()
+    assert stored_before(tmp_path / "new" / "folder").finished == set()
     with pytest.raises(StoreError, match="holds no results"):
         load(tmp_path)
     assert list(tmp_path.iterdir()) == []
@@ -191,7 +182,7 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path, study: Study) 
     file.write_text("mine")
     for folder in (file, file / "below"):
         with pytest.raises(StoreError, match=r"expected a folder for results, but .* is a file"):
-            finished_before(folder, study)
+            stored_before(folder)
         with pytest.raises(StoreError):
             Writer(folder, study)
     assert file.read_text() == "mine"
@@ -228,14 +219,14 @@ def test_a_foreign_database_is_refused_and_left_alone(tmp_path: Path, study: Stu
 def test_a_newer_format_is_refused(tmp_path: Path, study: Study) -> None:
     write(tmp_path, study, [finished(1.5)])
     execute(tmp_path, "PRAGMA user_version = 99")
-    with pytest.raises(StoreError, match="has format 99, this gradprobe reads format 2"):
+    with pytest.raises(StoreError, match="has format 99, this gradprobe reads the formats 2 to 3"):
         load(tmp_path)
 
 
 def test_the_format_without_labels_of_tasks_is_refused(tmp_path: Path, study: Study) -> None:
     write(tmp_path, study, [finished(1.5)])
     execute(tmp_path, "PRAGMA user_version = 1")
-    expected = "has format 1, this gradprobe reads format 2; use the version of gradprobe that"
+    expected = "has format 1, this gradprobe reads the formats 2 to 3; use the version of gradprobe"
     with pytest.raises(StoreError, match=expected):
         load(tmp_path)
     with pytest.raises(StoreError, match=expected):

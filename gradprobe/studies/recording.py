@@ -1,0 +1,111 @@
+"""What a run does with an outcome: it is stored, and its checkpoint is not needed any more."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from gradprobe.studies.workplace import CHECKPOINT_SUFFIX, NOTE_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Container
+    from pathlib import Path
+
+    from gradprobe.studies.grid import Cell
+    from gradprobe.studies.outcome import Outcome
+    from gradprobe.studies.writer import Writer
+
+OURS = (CHECKPOINT_SUFFIX, NOTE_SUFFIX)
+
+
+class Checkpoints:
+    """The folder of the trainings' checkpoints; there only while it holds some.
+
+    Parameters
+    ----------
+    folder
+        Its path.  Workers may be on other machines that share it.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> Checkpoints(Path("missing")).remove({"0a1b"})
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def path(self, cell: Cell) -> Path:
+        """Return the file of a cell.
+
+        Parameters
+        ----------
+        cell
+            One that trains.
+        """
+        return self._folder / f"{cell.hash}{CHECKPOINT_SUFFIX}"
+
+    def remove(self, hashes: Container[str]) -> None:
+        """Remove what is left of cells that are stored; other files are nobody's business.
+
+        Parameters
+        ----------
+        hashes
+            The cells'.
+        """
+        if not self._folder.is_dir():
+            return
+        for path in self._folder.iterdir():
+            name, *suffixes = path.name.removeprefix(".").split(".")  # a dot: half-written
+            if name in hashes and suffixes and f".{suffixes[0]}" in OURS:
+                path.unlink()
+        with suppress(OSError):  # it holds other trainings
+            self._folder.rmdir()
+
+
+class Recorder:
+    """Writes each outcome with where it came from, and remembers which cells ended.
+
+    Parameters
+    ----------
+    writer
+        The store.
+    checkpoints
+        Removed when a training is stored.
+    origin
+        JSON values that are the same for all cells of the run.
+    data
+        Where each task's data come from, by the task's label.
+
+    Attributes
+    ----------
+    computed
+        How many cells were finished.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        checkpoints: Checkpoints,
+        origin: dict[str, Any],
+        data: dict[str, str],
+    ) -> None:
+        self._writer = writer
+        self._checkpoints = checkpoints
+        self._origin = origin
+        self._data = data
+        self.computed = 0
+
+    def record(self, cell: Cell, outcome: Outcome) -> None:
+        """Store what came of `cell`.
+
+        Parameters
+        ----------
+        cell, outcome
+            As of `gradprobe.studies.writer.Writer.record`.
+        """
+        self._writer.record(cell, {**self._origin, "task": self._data[cell.task]}, outcome)
+        if not outcome.failed:
+            self.computed += 1
+            if cell.trains:
+                self._checkpoints.remove([cell.hash])
