@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from gradprobe import tasks as tasks
     from gradprobe import testing as testing
     from gradprobe import training as training
+    from gradprobe import tuning as tuning
     from gradprobe.models import adapt as adapt
     from gradprobe.probes import probe as probe
     from gradprobe.studies import load as load
@@ -43,6 +44,7 @@ __all__ = [
     "tasks",
     "testing",
     "training",
+    "tuning",
 ]
 
 __getattr__ = lazy_names(
@@ -58,6 +60,7 @@ __getattr__ = lazy_names(
         "tasks": "",
         "testing": "",
         "training": "",
+        "tuning": "",
         "Monitor": "gradprobe.training",
         "adapt": "gradprobe.models",
         "load": "gradprobe.studies",

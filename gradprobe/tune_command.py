@@ -1,0 +1,123 @@
+"""``gradprobe tune``: which initialisation to start from, before any training."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from gradprobe import reports, studies
+from gradprobe.command import MISSING_RESULTS, failure, reported
+from gradprobe.errors import StudyFileError
+from gradprobe.studies.interruption import InterruptedStudyError
+from gradprobe.tuning.components import NEEDED
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+REPORT_NAME = "report.html"
+
+TUNE_EXIT_CODES = (
+    "Exit codes: 0 all is well; 2 the call or a file is wrong; 3 some candidates could not be "
+    "measured; 130 and 143 interrupted: the same command goes on."
+)
+
+
+@reported
+def tune(
+    study: Annotated[
+        Path,
+        typer.Argument(
+            metavar="STUDY",
+            help="A study file without trainings, such as studies/tuning_adding.toml.",
+        ),
+    ],
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            help="The folder for the results; results/NAME, after the study's name, if not given."
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Processes that compute at the same time; one per core if not given."
+        ),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the ranking, with every column: a .csv file."),
+    ] = None,
+) -> None:
+    """Rank the models of a study, before any training, by how well their states tell the targets.
+
+    The candidates are the study's models, such as one model at several initialisations, which a
+    table `sweep` makes.  Those whose end-to-end Jacobian has |log σ_max| ≤ 5 come first, in the
+    order of their score: the share of the targets' variance that a linear readout of
+    the untrained last states explains, each sequence being left out in turn.  Cells are stored as
+    by `gradprobe run`, and the report shows the ranking.
+    """
+    checked = studies.load_study(study)
+    _check(checked)
+    folder = Path("results") / checked.name if results is None else results
+    summary = _measured(checked, folder, workers)
+    for cell, reason in summary.failures:
+        place = f"{cell.label} on {cell.task}, seed {cell.seed}"
+        print(f"gradprobe: not measured: {place}: {reason}", file=sys.stderr)
+    if summary.finished:
+        _tell(folder, output)
+    if summary.failures:
+        raise failure(
+            f"error: {len(summary.failures)} of {summary.total} cells could not be measured",
+            MISSING_RESULTS,
+        )
+
+
+def _check(study: studies.Study) -> None:
+    """Refuse a study that trains, or that does not measure what the ranking needs."""
+    if study.training is not None:
+        raise StudyFileError(
+            f"{study.file_name}: training: expected no trainings, since candidates are ranked "
+            "before any; take the table [training] out, or copy the file without it"
+        )
+    missing = [name for name in NEEDED if name not in study.probes]
+    if missing:
+        lines = "".join(f"\n  [probes.{name}]" for name in missing)
+        raise StudyFileError(
+            f"{study.file_name}: probes: a ranking needs {', '.join(NEEDED)}; add:{lines}"
+        )
+
+
+def _measured(study: studies.Study, folder: Path, workers: int | None) -> studies.Summary:
+    with studies.reporter(sys.stderr) as monitor:
+        try:
+            return studies.run_study(study, folder, workers=workers, monitor=monitor)
+        except InterruptedStudyError as error:
+            interruption = error
+    raise failure(
+        f"{interruption}; finished cells are stored, and the same command goes on with the others",
+        interruption.exit_code,
+    )
+
+
+def _tell(folder: Path, output: Path | None) -> None:
+    from gradprobe import tuning  # noqa: PLC0415 - needs pandas, which takes a while to import
+
+    ranked = tuning.rank(studies.load(folder))
+    print(tuning.as_text(ranked), end="\n\n")
+    if output is not None:
+        _write(ranked, output)
+        print(output)
+    reports.write_report(folder, folder / REPORT_NAME)
+    print(folder / REPORT_NAME)
+
+
+def _write(ranked: pd.DataFrame, output: Path) -> None:
+    try:
+        ranked.to_csv(output, index=False)
+    except OSError as error:
+        raise StudyFileError(
+            f"{output}: the ranking cannot be written: {error.strerror}"
+        ) from error

@@ -1,0 +1,142 @@
+"""The candidates in order, with what their order is uncertain by."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from gradprobe import checks
+from gradprobe.tuning.components import BOUNDED, COMPONENTS, SCORE
+from gradprobe.tuning.components import components as components_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+BOUND = 5.0
+"""Greatest |log σ_max| of the end-to-end Jacobian of a candidate that is suggested.
+
+Averaged over n examples, a gradient stands out from the noise of single examples as √n.  So the
+first step's part of it, weaker or stronger by a factor e^5 ≈ 150 than the last step's, can still be
+made out by a training of about n = e^10 ≈ 22,000 examples.
+"""
+
+RESAMPLES = 2_000
+SEED = 0
+"""Of the bootstrap."""
+
+INTERVAL = (0.025, 0.975)
+
+
+def rank(table: pd.DataFrame, *, bound: float = BOUND) -> pd.DataFrame:
+    r"""Rank candidates, task by task: those within the bound first, then by falling score.
+
+    The score is the mean over seeds of the explained variance of a linear readout of the last
+    states (`gradprobe.probes.linear_readout.linear_readout`); a candidate is within the bound if
+    :math:`|\log σ_{\max}(∂s_T/∂s_0)|`, the median over seeds and sequences, is at most `bound`; one
+    that could not be determined is not.
+
+    What the order is uncertain by is told by a bootstrap over seeds: the seeds are drawn with
+    replacement, the same ones for all candidates, since these share their sequences and random
+    numbers; 2,000 times, from a generator with seed 0.  It knows of other seeds, not of other data.
+
+    Parameters
+    ----------
+    table
+        A table of `gradprobe.frame`.
+    bound
+        Greatest |log σ_max|, in natural-log units.
+
+    Returns
+    -------
+    pandas.DataFrame
+        For each task the candidates in order, with ``task``, ``model``, ``rank`` from 1,
+        ``rank_low`` and ``rank_high`` (95 % interval), ``first`` (share of the resamples in which
+        it was first), ``score``, ``score_low``, ``score_high``, ``within_bound``, the other
+        components of `gradprobe.tuning.components` (medians over seeds), and ``seeds``.  With one
+        seed there are no intervals.
+
+    Examples
+    --------
+    >>> from gradprobe.tuning.example import example_table
+    >>> ranked = rank(example_table())
+    >>> ranked[["rank", "model", "score", "within_bound"]].round(2).to_dict("list")
+    {'rank': [1, 2, 3], 'model': ['σ_w = 4', 'σ_w = 1', 'σ_w = 16'], 'score': [0.4, 0.25, 0.65],
+     'within_bound': [True, True, False]}
+    """
+    checks.positive_number("bound", bound)
+    rows = components_of(table)
+    tasks = [_ranked(mine, bound) for _, mine in rows.groupby("task", sort=False)]
+    return pd.concat(tasks, ignore_index=True) if tasks else pd.DataFrame(columns=["task", "model"])
+
+
+def _ranked(rows: pd.DataFrame, bound: float) -> pd.DataFrame:
+    """Return the candidates of one task in order."""
+    groups = rows.groupby("model", sort=False)
+    others = [name for name in COMPONENTS if name != SCORE]
+    found = groups[others].median(skipna=False)
+    found = found.assign(within_bound=found[BOUNDED].abs() <= bound, seeds=groups["seed"].nunique())
+    scores = rows.pivot_table(index="model", columns="seed", values=SCORE, dropna=False)
+    scores = scores.reindex(found.index)
+    within = found["within_bound"].to_numpy(dtype=bool)
+    found = found.assign(**_with_intervals(scores.to_numpy(dtype=float), within))
+    first = ["model", "rank", "rank_low", "rank_high", "first", "score", "score_low", "score_high"]
+    ordered = found.reset_index().sort_values("rank", kind="stable")
+    ordered.insert(0, "task", rows["task"].iloc[0])
+    return ordered[["task", *first, "within_bound", *others, "seeds"]]
+
+
+def _with_intervals(
+    scores: NDArray[np.float64], within: NDArray[np.bool_]
+) -> dict[str, NDArray[Any]]:
+    """Return scores and ranks with intervals, from scores of shape (candidates, seeds)."""
+    candidates, seeds = scores.shape
+    names = ("rank_low", "rank_high", "first", "score_low", "score_high")
+    unknown = {name: np.full(candidates, np.nan) for name in names}
+    mean = _mean(scores)
+    found = {**unknown, "rank": _ranks(mean, within), "score": mean}
+    return found if seeds == 1 else {**found, **_intervals(scores, within)}
+
+
+def _intervals(
+    scores: NDArray[np.float64], within: NDArray[np.bool_]
+) -> dict[str, NDArray[np.float64]]:
+    """Return what resampling the seeds, the same for all candidates, gives."""
+    seeds = scores.shape[1]
+    drawn = np.random.default_rng(SEED).integers(seeds, size=(RESAMPLES, seeds))
+    again = np.stack([_mean(scores[:, chosen]) for chosen in drawn])
+    ranks = np.stack([_ranks(one, within) for one in again])
+    low, high = _quantiles(again)
+    lowest, highest = _quantiles(ranks)
+    return {
+        "rank_low": lowest,
+        "rank_high": highest,
+        "first": np.asarray((ranks == 1).mean(axis=0)),
+        "score_low": low,
+        "score_high": high,
+    }
+
+
+def _quantiles(values: NDArray[Any]) -> NDArray[np.float64]:
+    return np.asarray(np.quantile(values, INTERVAL, axis=0), dtype=np.float64)
+
+
+def _mean(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the mean over seeds, of those that were measured."""
+    known = ~np.isnan(scores)
+    total = np.where(known, scores, 0.0).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(total / known.sum(axis=-1))
+
+
+def _ranks(scores: NDArray[np.float64], within: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """Return ranks from 1; equal candidates share the smallest one, without a score the last."""
+    worth = np.where(np.isnan(scores), -np.inf, scores)
+    order = np.lexsort((-worth, ~within))
+    keys = list(zip((~within)[order], -worth[order], strict=True))
+    ranks = np.empty(len(order), dtype=np.int64)
+    for position, (candidate, key) in enumerate(zip(order, keys, strict=True)):
+        same = position > 0 and key == keys[position - 1]
+        ranks[candidate] = ranks[order[position - 1]] if same else position + 1
+    return ranks
