@@ -32,10 +32,10 @@ def as_text(ranked: pd.DataFrame, *, bound: float = BOUND) -> str:
     >>> from gradprobe.tuning.example import example_table
     >>> print(as_text(rank(example_table())))
     digits
-    rank  (95 %) candidate score         (95 %)  log σ_max  |log σ_max| ≤ 5  effective rank
-       1 (1 … 1)   σ_w = 4 0.400 (0.350 … 0.450)      2.00              yes             4.0
-       2 (2 … 2)   σ_w = 1 0.250 (0.200 … 0.300)      0.50              yes             2.5
-       3 (3 … 3)  σ_w = 16 0.650 (0.600 … 0.700)     40.00               no             6.5
+    rank  (95 %) candidate score         (95 %)  log σ_max  |log σ_max| ≤ 10  effective rank
+       1 (1 … 1)   σ_w = 4 0.400 (0.350 … 0.450)      2.00               yes             4.0
+       2 (2 … 2)   σ_w = 1 0.250 (0.200 … 0.300)      0.50               yes             2.5
+       3 (3 … 3)  σ_w = 16 0.650 (0.600 … 0.700)     40.00                no             6.5
     On digits, start from σ_w = 4: it was first in 100 % of 2,000 resamples of 3 seeds.
     """
     parts = []
