@@ -11,11 +11,19 @@ import typer
 
 import gradprobe
 from gradprobe import listing, own_model, reports, studies
-from gradprobe.command import MISSING_RESULTS, WRONG_CALL, failure, reported
+from gradprobe.command import WRONG_CALL, failure, reported
 from gradprobe.data_command import data
 from gradprobe.gate_command import GATE_EXIT_CODES, baseline, check
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
+from gradprobe.store_commands import (
+    RETRY_EXIT_CODES,
+    STATUS_EXIT_CODES,
+    closing_failure,
+    export,
+    retry,
+    status,
+)
 from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.tasks.registry import TASKS
 
@@ -103,17 +111,10 @@ def run(
     checked = studies.load_study(study)
     folder = Path("results") / checked.name if results is None else results
     summary = _run_cells(checked, folder, workers)
-    for cell, reason in summary.failures:
-        place = f"{cell.label} on {cell.task}, seed {cell.seed}"
-        print(f"gradprobe: failed: {place}: {reason}", file=sys.stderr)
     if summary.finished:
         _write_report(folder, folder / REPORT_NAME)
     if summary.failures:
-        raise failure(
-            f"error: {len(summary.failures)} of {summary.total} cells failed; "
-            "the same command tries them again",
-            MISSING_RESULTS,
-        )
+        raise closing_failure(summary, folder)
 
 
 def _run_cells(study: studies.Study, folder: Path, workers: int | None) -> studies.Summary:
@@ -265,6 +266,9 @@ def _here(path: Path) -> str:
     return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
+app.command(epilog=STATUS_EXIT_CODES)(status)
+app.command(epilog=RETRY_EXIT_CODES)(retry)
+app.command()(export)
 app.command(epilog=GATE_EXIT_CODES)(baseline)
 app.command(epilog=GATE_EXIT_CODES)(check)
 

@@ -197,6 +197,27 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+def chosen_study(connection: sqlite3.Connection, folder: Path, wanted: str | None) -> str:
+    """Return the name of the study to read.
+
+    Parameters
+    ----------
+    connection
+        From `open_for_reading`.
+    folder
+        The results' folder, for messages.
+    wanted
+        The one that was asked for; None for the one that ran last.
+    """
+    rows = connection.execute("SELECT name FROM study_files GROUP BY name ORDER BY max(rowid)")
+    names = [row[0] for row in rows]
+    if not names:
+        raise StoreError(f"{folder}: the run that made this folder wrote no study into it")
+    if wanted is not None and wanted not in names:
+        raise StoreError(f"{folder}: holds no study {wanted!r}, but: {', '.join(names)}")
+    return str(names[-1] if wanted is None else wanted)
+
+
 def writer_lock(folder: Path) -> sqlite3.Connection:
     """Return a connection that locks `folder` against a second writer until it is closed.
 

@@ -27,7 +27,6 @@ Status = Literal["finished", "failed"]
 
 LATEST_STUDY_FILE = "SELECT text FROM study_files ORDER BY rowid DESC LIMIT 1"
 STUDY_FILE_BY_NAME = "SELECT text FROM study_files WHERE name = ? ORDER BY rowid DESC LIMIT 1"
-STUDY_NAMES = "SELECT name FROM study_files GROUP BY name ORDER BY max(rowid)"
 GRID_WITH_CELLS = """
 SELECT grid.hash, grid.label, grid.task, grid.published, grid.specification, status, provenance,
        started, finished, seconds, table_version, table_parquet, error
@@ -181,29 +180,9 @@ def _read(path: Path, study: str | None) -> tuple[str, list[sqlite3.Row]]:
     with database.translated(path), closing(database.open_for_reading(path)) as connection:
         connection.row_factory = sqlite3.Row
         connection.execute("BEGIN")
-        names = [row["name"] for row in connection.execute(STUDY_NAMES)]
-        name = chosen_study(path, names, study)
+        name = database.chosen_study(connection, path, study)
         file = connection.execute(STUDY_FILE_BY_NAME, (name,)).fetchone()
         return file["text"], connection.execute(GRID_WITH_CELLS, (name,)).fetchall()
-
-
-def chosen_study(path: Path, names: list[str], wanted: str | None) -> str:
-    """Return the study to read.
-
-    Parameters
-    ----------
-    path
-        The results' folder, for messages.
-    names
-        Those that it holds; the one that ran last is the last.
-    wanted
-        The one that was asked for; None for the last.
-    """
-    if not names:
-        raise StoreError(f"{path}: the run that made this folder wrote no study into it")
-    if wanted is not None and wanted not in names:
-        raise StoreError(f"{path}: holds no study {wanted!r}, but: {', '.join(names)}")
-    return names[-1] if wanted is None else wanted
 
 
 def _stored_study(path: Path, text: str) -> Study:

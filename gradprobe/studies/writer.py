@@ -283,7 +283,7 @@ def refuse_if_busy(folder: Path) -> None:
     BusyStoreError
         Another process is writing there.
     """
-    if (folder / database.FILE_NAME).exists() and os.access(folder, os.W_OK):
+    if (folder / database.LOCK_NAME).exists() and os.access(folder, os.W_OK):
         with database.translated(folder), closing(database.writer_lock(folder)):
             pass
 

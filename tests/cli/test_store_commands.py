@@ -1,0 +1,142 @@
+"""The commands on a folder of results: status, retry, export."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+import pytest
+from study_texts import SMALL_STUDY
+from typer.testing import CliRunner
+
+from gradprobe import frame
+from gradprobe.cli import app
+from gradprobe.studies.grid import cells
+from gradprobe.studies.outcome import Outcome
+from gradprobe.studies.reading import parse_study
+from gradprobe.studies.store import load, read_results
+from gradprobe.studies.tables import encode_table
+from gradprobe.studies.workplace import Notes
+from gradprobe.studies.writer import RunningCell, Writer
+
+if TYPE_CHECKING:
+    from click.testing import Result
+
+STUDY = parse_study(SMALL_STUDY, "small.toml")
+CELLS = cells(STUDY)
+TIMES = ("2026-01-01T00:00:00", "2026-01-01T00:00:02", 2.0)
+LSTM = "LSTM, forget bias 5 on noise_padded_digits, seed 0"
+
+
+def invoke(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Results: of four cells, the first is finished and the second has failed."""
+    with Writer(tmp_path, STUDY) as writer:
+        table = encode_table(frame.rows(step=[0, 1], value=[1.5, float("-inf")]))
+        writer.record(CELLS[0], {}, Outcome(*TIMES, table))
+        writer.record(CELLS[1], {}, Outcome(*TIMES, error="Traceback ...\nValueError: no <b>\n"))
+    return tmp_path
+
+
+def test_status_tells_what_is_finished_failed_and_left(folder: Path) -> None:
+    result = invoke("status", folder)
+    assert result.exit_code == 0
+    assert result.output.splitlines() == [
+        "small: 1 of 4 cells finished, 1 failed, 2 left",
+        "no run is going on",
+        "failed:",
+        f"  {CELLS[1].hash[:12]}  {LSTM}: ValueError: no <b>",
+        f"`gradprobe retry {folder}` computes what failed again; a cell's hash after it, one",
+    ]
+
+
+def test_status_tells_what_is_running_while_it_is_written(folder: Path) -> None:
+    notes = Notes(folder / "checkpoints" / f"{CELLS[2].hash}.json", clock=iter([0, 2]).__next__)
+    notes.take(0, 100)
+    notes.take(50, 100)
+    with Writer(folder, STUDY) as writer:
+        writer.announce("local", 2)
+        since = "2026-01-01T00:00:00+00:00"
+        running = [
+            RunningCell(CELLS[1].hash, since, 1, "here", 11),
+            RunningCell(CELLS[2].hash, since, 2, "here", 12),
+        ]
+        writer.beat(running, 100.0)
+        lines = invoke("status", folder).output.splitlines()
+        found = json.loads(invoke("status", folder, "--json").output)
+    assert lines[0] == "small: 1 of 4 cells finished, 2 running, 1 left"  # the failed one, again
+    assert lines[1].startswith(f"running: process {os.getpid()} on ")
+    assert "local engine, 2 at a time; about 1 min " in lines[1]
+    assert lines[2].startswith(f"  {CELLS[1].hash[:12]}  {LSTM}, for ")
+    assert "seed 1, for " in lines[3]
+    assert lines[3].endswith("attempt 2: 50/100 iterations, 25 per second, about 2 s left")
+    assert len(lines) == 4
+    assert [cell["process"] for cell in found["running"]] == [11, 12]
+    assert invoke("status", folder).output.splitlines()[1] == "no run is going on"
+
+
+def test_a_killed_run_is_not_taken_for_a_running_one(folder: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    with Writer(folder, STUDY) as writer:
+        writer.announce("local", 2)
+        writer._connection.execute("UPDATE run SET process = ?", (ended.pid,))
+        writer.beat([RunningCell(CELLS[2].hash, TIMES[0], 1, "here", 12)], 100.0)
+        lines = invoke("status", folder).output.splitlines()
+        writer._connection.execute("UPDATE run SET heartbeat = '2026-01-01T00:00:00+00:00'")
+        writer._connection.execute("UPDATE run SET process = ?, host = 'elsewhere'", (os.getpid(),))
+        silent = invoke("status", folder).output.splitlines()
+    assert lines[0] == "small: 1 of 4 cells finished, 1 failed, 2 left"
+    assert lines[1].startswith(f"no run is going on: process {ended.pid} on ")
+    assert silent[1].startswith(f"no run is going on: process {os.getpid()} on elsewhere was ended")
+
+
+def test_status_of_what_holds_no_results_is_refused(tmp_path: Path) -> None:
+    result = invoke("status", tmp_path)
+    assert result.exit_code == 2
+    assert "holds no results" in result.stderr
+
+
+def test_retry_computes_what_failed_and_nothing_else(folder: Path) -> None:
+    prefix = CELLS[1].hash[:6]
+    result = invoke("retry", folder, prefix, "--workers", "1")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[-1] == "1 of 1 cells are finished now"
+    results = read_results(folder)
+    assert [record.status for record in results.cells] == ["finished", "finished"]
+    assert {missing.seed for missing in results.missing} == {1}
+    assert invoke("retry", folder).output == "nothing has failed\n"
+    for wrong, reason in [
+        (prefix, "is finished already"),
+        ("xyz", "is not one of this study's"),
+        ("", "2 cells begin with ''"),
+    ]:
+        refused = invoke("retry", folder, wrong)
+        assert refused.exit_code == 2
+        assert reason in refused.stderr
+
+
+@pytest.mark.parametrize("name", ["new/table.csv", "table.parquet"])
+def test_export_writes_the_table(folder: Path, tmp_path: Path, name: str) -> None:
+    file = tmp_path / name
+    result = invoke("export", folder, "-o", file)
+    assert result.output == f"{file}: 2 rows\n"
+    table = pd.read_csv(file) if file.suffix == ".csv" else pd.read_parquet(file)
+    assert table["value"].tolist() == load(folder)["value"].tolist() == [1.5, float("-inf")]
+    assert table["model"].tolist() == ["Vanilla", "Vanilla"]
+    assert list(table.columns) == list(frame.COLUMNS)
+
+
+def test_export_to_another_kind_of_file_is_refused(folder: Path, tmp_path: Path) -> None:
+    result = invoke("export", folder, "-o", tmp_path / "table.xlsx")
+    assert result.exit_code == 2
+    assert "a table is written to a" in result.stderr
