@@ -26,6 +26,7 @@ from gradprobe.store_commands import (
 )
 from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.tasks.registry import TASKS
+from gradprobe.tune_command import TUNE_EXIT_CODES, tune
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -269,6 +270,7 @@ def _here(path: Path) -> str:
 app.command(epilog=STATUS_EXIT_CODES)(status)
 app.command(epilog=RETRY_EXIT_CODES)(retry)
 app.command()(export)
+app.command(epilog=TUNE_EXIT_CODES)(tune)
 app.command(epilog=GATE_EXIT_CODES)(baseline)
 app.command(epilog=GATE_EXIT_CODES)(check)
 

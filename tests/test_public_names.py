@@ -21,11 +21,12 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"linalg"},
     "probes": {"models", "linalg"},
     "studies": {"tasks", "models", "probes", "training", "reports"},
-    "reports": {"studies"},
+    "reports": {"studies", "tuning"},
     "gate": {"studies", "reports"},
     "own_model": {"models", "probes"},
     "training": {"models", "linalg", "probes", "tasks"},
     "testing": {"models", "probes"},
+    "tuning": set(),
 }
 SHARED = {"errors", "checks", "registry", "frame", "seeds", "_lazy", "_version"}
 WITHOUT_TORCH = [
@@ -41,6 +42,8 @@ WITHOUT_TORCH = [
     "gradprobe.models.registry",
     "gradprobe.probes.registry",
     "gradprobe.tasks.registry",
+    "gradprobe.tune_command",
+    "gradprobe.tuning.ranking",
 ]
 
 
@@ -85,6 +88,7 @@ def test_every_public_name_is_there() -> None:
         gp.testing,
         gp.reports,
         gp.gate,
+        gp.tuning,
     ):
         for name in module.__all__:
             assert getattr(module, name) is not None

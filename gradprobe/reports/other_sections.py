@@ -18,6 +18,7 @@ from gradprobe.reports.trainings import (
     training_rows,
     trainings,
 )
+from gradprobe.reports.tuning_section import tuning_section
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -65,4 +66,5 @@ def other_sections(
         "failed": failed,
         "dynamics_answer": dynamics_answer.answer(every) if every else None,
         "portraits": illustrations.portrait_panels(every),
+        "tuning": tuning_section(table),
     }

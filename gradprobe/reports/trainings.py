@@ -16,7 +16,14 @@ if TYPE_CHECKING:
 
     from gradprobe.reports.contract import Cell
 
-APART = ("training", "size", "state_trajectory", "vector_field")
+APART = (
+    "training",
+    "size",
+    "state_trajectory",
+    "vector_field",
+    "linear_readout",
+    "state_separation",
+)
 """Probes whose rows say nothing of gradients; they have sections of their own."""
 
 CONFIDENCE = 0.95
