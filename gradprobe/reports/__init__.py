@@ -9,7 +9,7 @@ from gradprobe._lazy import lazy_names
 if TYPE_CHECKING:
     from gradprobe.reports import figures as figures
     from gradprobe.reports.page import build_report as build_report
-    from gradprobe.reports.page import write_report as write_report
+    from gradprobe.reports.writing import write_report as write_report
 
 __all__ = ["build_report", "figures", "write_report"]
 
@@ -18,7 +18,7 @@ __getattr__ = lazy_names(
     {
         "figures": "",
         "build_report": "gradprobe.reports.page",
-        "write_report": "gradprobe.reports.page",
+        "write_report": "gradprobe.reports.writing",
     },
 )
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradprobe.reports import alternatives
 from gradprobe.reports.figures.eigenvalues import eigenvalue_plane, eigenvalues, plane_limits
-from gradprobe.reports.figures.gradient import close_up, gradient_norm
+from gradprobe.reports.figures.gradient import close_up, gradient_norm, norm_band
 from gradprobe.reports.figures.real_parts import largest_real_part
 from gradprobe.reports.figures.spectrum import (
     chosen_lengths,
@@ -14,6 +14,7 @@ from gradprobe.reports.figures.spectrum import (
     singular_spectrum,
 )
 from gradprobe.reports.figures.style import ROLES, look
+from gradprobe.reports.number_tables import band_table, eigenvalue_table, spectrum_table
 from gradprobe.reports.numbers import printable
 from gradprobe.reports.series import bands, gains, position, present, select, with_series
 from gradprobe.reports.svg import inline_svg
@@ -25,8 +26,12 @@ if TYPE_CHECKING:
     from markupsafe import Markup
     from matplotlib.figure import Figure
 
+    from gradprobe.reports.number_tables import NumberTable
+
 _PHONE: dict[str, Any] = {"width": 360, "height": 320, "room": 12}
 _LINE = 1.7
+_MATRICES = {"vector_field": "vector field", "step": "step Jacobian"}
+_TIMES = {"end_to_end": "t", "tail": "T − t"}
 _PLANE = ("real", "imag", "modulus", "euler_modulus")
 
 
@@ -39,11 +44,17 @@ class Key(NamedTuple):
 
 
 class Chart(NamedTuple):
-    """A figure in two sizes, and its legend, which the wide one writes at the ends of its lines."""
+    """A figure in two sizes, its legend, which the wide one writes at its lines, its numbers.
+
+    The identifier is what links lead to.
+    """
 
     wide: Markup
     narrow: Markup
     keys: list[Key]
+    identifier: str
+    title: str
+    numbers: NumberTable | None = None
 
 
 class Panel(NamedTuple):
@@ -137,6 +148,9 @@ def gradient_charts(table: pd.DataFrame, matrix: str, identifier: str = "gradien
     keys = [series_key(table, str(name)) for name in order]
     title = "‖∂h_t/∂h_0‖ over t" if matrix == "end_to_end" else "‖∂h_T/∂h_t‖ over T − t"
     text = alternatives.norms(table, matrix)
+    table_of_numbers = band_table(
+        f"Log gradient norm {title}", norm_band(table, matrix), "log norm", _TIMES[matrix]
+    )
     charts = []
     windows = [None] if (window := close_up(table, matrix)) is None else [None, window]
     for number, shown in enumerate(windows):
@@ -147,6 +161,7 @@ def gradient_charts(table: pd.DataFrame, matrix: str, identifier: str = "gradien
                 text,
                 keys,
                 lambda shown=shown, **size: gradient_norm(table, matrix, window=shown, **size),
+                numbers=None if shown else table_of_numbers,
             )
         )
     return charts
@@ -165,6 +180,12 @@ def real_part_charts(table: pd.DataFrame) -> list[Chart]:
             alternatives.real_parts(table, "vector_field"),
             [series_key(table, str(name)) for name in order],
             lambda **size: largest_real_part(table, **size),
+            numbers=band_table(
+                "Largest real part of the eigenvalues of F",
+                bands(rows, "step").rename(columns={"step": "x"}),
+                "max Re λ",
+                "t",
+            ),
         )
     ]
 
@@ -189,6 +210,43 @@ def spectrum_panels(table: pd.DataFrame) -> tuple[list[Panel], list[Key]]:
     return panels, keys
 
 
+def spectrum_numbers(table: pd.DataFrame) -> NumberTable | None:
+    """Return the numbers of the spectra that are drawn; None if there are none.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> from gradprobe.reports.series import with_series
+    >>> table = with_series(example_results(models=1).table)
+    >>> spectrum_numbers(table).columns
+    ['Model', 'T', 'rank', 'log σ, median', 'lowest', 'highest']
+    """
+    sigma = select(table, "log_sigma", "end_to_end")
+    if sigma.empty:
+        return None
+    drawn = sigma[sigma["length"].isin(chosen_lengths(sigma))]
+    return spectrum_table(bands(drawn, ["length", "rank"]))
+
+
+def eigenvalue_numbers(table: pd.DataFrame, matrix: str) -> NumberTable | None:
+    """Return the eigenvalues of one matrix that are drawn; None if there are none.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> from gradprobe.reports.series import with_series
+    >>> eigenvalue_numbers(with_series(example_results(models=1).table), "step").name
+    'Eigenvalues of the step Jacobian'
+    """
+    points = eigenvalues(table[table["matrix"] == matrix])
+    points = points[points["matrix"] == matrix]
+    return (
+        None
+        if points.empty
+        else eigenvalue_table(f"Eigenvalues of the {_MATRICES[matrix]}", points)
+    )
+
+
 def eigenvalue_panels(table: pd.DataFrame, matrix: str) -> list[Panel]:
     """Draw the eigenvalues of each series of one matrix, ``vector_field`` or ``step``."""
     table = table[(table["matrix"] == matrix) & table["quantity"].isin(_PLANE)]
@@ -208,7 +266,13 @@ def eigenvalue_panels(table: pd.DataFrame, matrix: str) -> list[Panel]:
 
 
 def chart(
-    identifier: str, title: str, text: str, keys: list[Key], draw: Callable[..., Figure]
+    identifier: str,
+    title: str,
+    text: str,
+    keys: list[Key],
+    draw: Callable[..., Figure],
+    *,
+    numbers: NumberTable | None = None,
 ) -> Chart:
     """Draw a figure in its two sizes.
 
@@ -222,11 +286,16 @@ def chart(
         The legend.
     draw
         Takes ``width``, ``height`` and ``room``, or none of them.
+    numbers
+        What is drawn, as a table.
     """
     return Chart(
         inline_svg(draw(), identifier, title, text),
         inline_svg(draw(**_PHONE), f"{identifier}-narrow", title, text),
         keys,
+        identifier,
+        title,
+        numbers,
     )
 
 

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
-import shlex
+import math
 from importlib import resources
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pandas as pd
 
 from gradprobe import _version
-from gradprobe.errors import StoreError
-from gradprobe.reports import illustrations, numbers, provenance
+from gradprobe.errors import NothingMeasuredError
+from gradprobe.reports import illustrations, number_tables, numbers, provenance, scripts
 from gradprobe.reports.findings import find
 from gradprobe.reports.other_sections import other_sections
 from gradprobe.reports.series import with_series
@@ -24,6 +22,7 @@ from gradprobe.reports.unresolved import unresolved
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradprobe.reports.comparison import Comparison
     from gradprobe.reports.contract import Cell, Results
 
 
@@ -31,46 +30,11 @@ GRADIENT_PROBES = ("gradient_norm", "singular_values", "eigenvalue_real_parts")
 """Probes that the sections on gradients show."""
 
 
-def write_report(results_folder: str | Path, output_path: str | Path) -> Path:
-    """Read a folder of results and write its report, in one step: never half a file.
-
-    Parameters
-    ----------
-    results_folder
-        Of a study that was run.
-    output_path
-        The HTML file.
-
-    Returns
-    -------
-    pathlib.Path
-        `output_path`.
-
-    Raises
-    ------
-    StoreError
-        The folder cannot be read or holds no finished cell, or the file cannot be written.
-
-    Examples
-    --------
-    >>> write_report("missing", "report.html")
-    Traceback (most recent call last):
-    ...
-    gradprobe.errors.StoreError: missing: holds no results (results.sqlite is not there)
-    """
-    from gradprobe.studies.store import read_results  # noqa: PLC0415 - opens the store only here
-
-    path = Path(output_path)
-    arguments = [str(results_folder), "-o", str(output_path)]
-    page = build_report(read_results(results_folder), f"gradprobe report {shlex.join(arguments)}")
-    try:
-        _write_at_once(path, page)
-    except OSError as error:
-        raise StoreError(f"{path}: the report cannot be written: {error.strerror}") from error
-    return path
-
-
-def build_report(results: Results, command: str = "gradprobe report RESULTS") -> str:
+def build_report(
+    results: Results,
+    command: str = "gradprobe report RESULTS",
+    comparison: Comparison | None = None,
+) -> str:
     """Return the report as the text of an HTML file; equal results give equal text.
 
     Parameters
@@ -79,10 +43,12 @@ def build_report(results: Results, command: str = "gradprobe report RESULTS") ->
         As `gradprobe.studies.store.read_results` returns them.
     command
         What rebuilds the page; it is printed on it.
+    comparison
+        What differs between results that were merged, if they were; it stands at the top.
 
     Raises
     ------
-    StoreError
+    NothingMeasuredError
         No cell is finished.
 
     Examples
@@ -92,18 +58,21 @@ def build_report(results: Results, command: str = "gradprobe report RESULTS") ->
     '<!DOCTYPE html>'
     """
     finished = [cell for cell in results.cells if provenance.is_finished(cell)]
-    if results.table.empty:
-        raise StoreError(_nothing(results))
+    check_measured(results)
     order = list(dict.fromkeys(cell.label for cell in results.cells))
     others = other_sections(results.table, finished, order)
     measured = results.table[~results.table["probe"].isin(APART)]
     table = with_series(measured, order) if len(measured) else None
     environment = _environment()
+    script = scripts.script()
     return environment.get_template("report.html.j2").render(
         study=results.study,
         command=command,
         version=_version.__version__,
         css=_template("report.css"),
+        script=script,
+        policy=scripts.content_security_policy(script),
+        comparison=comparison,
         facts=provenance.facts(finished),
         gaps=provenance.gaps(results),
         gradients=table is not None and (_says_much(measured) or not any(others.values())),
@@ -111,6 +80,23 @@ def build_report(results: Results, command: str = "gradprobe report RESULTS") ->
         **({} if table is None else _gradients(table, finished, order)),
         **others,
     )
+
+
+def check_measured(results: Results) -> None:
+    """Check that something was measured.
+
+    Parameters
+    ----------
+    results
+        As `gradprobe.studies.store.read_results` returns them.
+
+    Raises
+    ------
+    NothingMeasuredError
+        No cell is finished.
+    """
+    if results.table.empty:
+        raise NothingMeasuredError(_nothing(results))
 
 
 def _gradients(table: pd.DataFrame, cells: Sequence[Cell], order: Sequence[str]) -> dict[str, Any]:
@@ -132,9 +118,12 @@ def _figures(table: pd.DataFrame, tasks: dict[str, pd.DataFrame]) -> dict[str, A
         "forward": _gradient_charts(tasks, "end_to_end"),
         "backward": _gradient_charts(tasks, "tail"),
         "spectra": spectra,
+        "spectrum_numbers": illustrations.spectrum_numbers(table),
         "length_keys": lengths,
         "euler_panels": illustrations.eigenvalue_panels(table, "vector_field"),
+        "euler_numbers": illustrations.eigenvalue_numbers(table, "vector_field"),
         "step_panels": illustrations.eigenvalue_panels(table, "step"),
+        "step_numbers": illustrations.eigenvalue_numbers(table, "step"),
         "real_part_charts": illustrations.real_part_charts(table),
     }
 
@@ -193,8 +182,10 @@ def _environment() -> jinja2.Environment:
         numbers.printable_lines,
         numbers.plural,
         numbers.subscripts,
+        number_tables.written,
     ):
         environment.filters[function.__name__] = function
+    environment.tests["finite"] = lambda value: not pd.isna(value) and math.isfinite(value)
     environment.tests["missing"] = lambda value: bool(pd.isna(value))
     return environment
 
@@ -202,14 +193,3 @@ def _environment() -> jinja2.Environment:
 def _template(name: str) -> str:
     place = resources.files("gradprobe.reports") / "templates" / name
     return place.read_text(encoding="utf-8")
-
-
-def _write_at_once(path: Path, text: str) -> None:
-    """Write to a temporary file beside `path`, then move it there."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        temporary.write_text(text, encoding="utf-8", newline="\n")
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise

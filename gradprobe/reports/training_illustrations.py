@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from gradprobe.reports import training_alternatives as alternatives
 from gradprobe.reports.figures.distance import distance_from_origin
-from gradprobe.reports.figures.learning import LABELS, learning_curve
+from gradprobe.reports.figures.learning import LABELS, learning_band, learning_curve
 from gradprobe.reports.figures.moduli import LABELS as MODULI
 from gradprobe.reports.figures.moduli import (
     eigenvalue_moduli,
@@ -17,8 +17,9 @@ from gradprobe.reports.figures.moduli import (
 from gradprobe.reports.figures.portrait import phase_portraits
 from gradprobe.reports.figures.survival import accuracy_against_gradient
 from gradprobe.reports.illustrations import Chart, Key, Panel, TaskCharts, chart, series_key
+from gradprobe.reports.number_tables import band_table, portrait_table, survival_table
 from gradprobe.reports.portraits import distances, seeds_differ
-from gradprobe.reports.series import present
+from gradprobe.reports.series import bands, present
 from gradprobe.reports.svg import inline_svg
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from gradprobe.reports.number_tables import NumberTable
     from gradprobe.reports.portraits import Portrait
     from gradprobe.reports.survival import Relation
 
@@ -37,6 +39,7 @@ class TaskPortraits(NamedTuple):
     panels: list[Panel]
     seeds: dict[str, list[Panel]]
     charts: list[Chart]
+    numbers: NumberTable
 
 
 def learning_charts(rows: pd.DataFrame) -> list[TaskCharts]:
@@ -80,6 +83,9 @@ def survival_charts(relations: Sequence[Relation], order: Sequence[str]) -> list
                     lambda relation=relation, **size: accuracy_against_gradient(
                         relation.points, order, length=relation.length, **size
                     ),
+                    numbers=survival_table(
+                        f"Accuracy and gradient survival on {relation.task}", relation.points
+                    ),
                 )
             ],
         )
@@ -117,6 +123,9 @@ def moduli_charts(rows: pd.DataFrame, failed: Collection[tuple[str, int]]) -> li
                     lambda quantity=quantity, shown=shown, **size: eigenvalue_moduli(
                         rows, quantity, failed=failed, window=shown, **size
                     ),
+                    numbers=None
+                    if shown
+                    else band_table(label.capitalize(), moduli_band(rows, quantity), "log", "T"),
                 )
             )
     return charts
@@ -151,7 +160,9 @@ def portrait_panels(every: Sequence[Portrait]) -> list[TaskPortraits]:
             for place, (name, group) in enumerate(series.items())
             if seeds_differ(group)
         }
-        found.append(TaskPortraits(task, firsts, seeds, [_distances(mine, f"distance-{number}")]))
+        charts = [_distances(mine, f"distance-{number}")]
+        table = portrait_table(f"Trajectories, {task}", [group[0] for group in series.values()])
+        found.append(TaskPortraits(task, firsts, seeds, charts, table))
     return found
 
 
@@ -173,6 +184,12 @@ def _distances(every: Sequence[Portrait], identifier: str) -> Chart:
         alternatives.distance(rows),
         _keys(rows),
         lambda **size: distance_from_origin(rows, **size),
+        numbers=band_table(
+            f"Distance from the origin, {every[0].task}",
+            bands(rows, "step").rename(columns={"step": "x"}),
+            "distance",
+            "t",
+        ),
     )
 
 
@@ -183,6 +200,12 @@ def _learning(rows: pd.DataFrame, quantity: str, identifier: str) -> Chart:
         alternatives.learning(rows, quantity),
         _keys(rows[rows["quantity"] == quantity]),
         lambda **size: learning_curve(rows, quantity, **size),
+        numbers=band_table(
+            f"{LABELS[quantity].capitalize()} on {rows['task'].iloc[0]}",
+            learning_band(rows, quantity),
+            LABELS[quantity],
+            "iteration",
+        ),
     )
 
 

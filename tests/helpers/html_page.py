@@ -47,7 +47,7 @@ class Page(HTMLParser):
         assert self._open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        if "style" not in self._open:
+        if not {"style", "script"} & set(self._open):
             self.texts.setdefault(self._section, []).append(data)
 
     def text(self, section: str | None = None) -> str:

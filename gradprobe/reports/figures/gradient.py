@@ -52,17 +52,29 @@ def gradient_norm(
     >>> figure.axes[0].get_ylabel()
     'log(‖∂h_t/∂h_0‖ / ‖I‖)'
     """
-    rows = gains(table, matrix)
-    band = bands(rows, ["length", "step"])
-    x = band["step"] if matrix == "end_to_end" else band["length"] - band["step"]
-    band = band.assign(x=x.astype(int)).sort_values(["series", "x"], ignore_index=True)
+    band = norm_band(table, matrix)
     with drawing():
-        figure = pixels(width, height_for(len(present(rows)), height, 70))
+        figure = pixels(width, height_for(len(present(band)), height, 70))
         axes = axes_within(figure, left=64, right=room, bottom=48, top=14)
         draw_curves(axes, band, at_least=(-1.0, 1.0), window=window, room=room)
         axes.axhline(0, color=MUTED, linewidth=0.8)
         axes.set(xlabel=_LABELS[matrix][0], ylabel=_LABELS[matrix][1])
     return figure
+
+
+def norm_band(table: pd.DataFrame, matrix: str = "end_to_end") -> pd.DataFrame:
+    """Return median and range of the gain at each step; ``x`` is t, or T − t for ``tail``.
+
+    Examples
+    --------
+    >>> from gradprobe.reports.example import example_results
+    >>> from gradprobe.reports.series import with_series
+    >>> norm_band(with_series(example_results(models=1).table), "tail")["x"].tolist()[:3]
+    [0, 1, 2]
+    """
+    band = bands(gains(table, matrix), ["length", "step"])
+    x = band["step"] if matrix == "end_to_end" else band["length"] - band["step"]
+    return band.assign(x=x.astype(int)).sort_values(["series", "x"], ignore_index=True)
 
 
 def close_up(table: pd.DataFrame, matrix: str = "end_to_end") -> tuple[float, float] | None:

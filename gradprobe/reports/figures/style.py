@@ -34,6 +34,8 @@ SERIES = (
     "#40464d",
 )
 LENGTHS = ("#5c9ead", "#2f78ad", "#3d4fa3", "#3b1f6b")
+HEAT = ("#5b2a86", "#9274b8", "#cbbde0", "#e9ecea", "#f4cfa0", "#e08a3c", "#9c4a0c")
+PARTS = ("#1f5fa9", "#d1570d", "#8a9099")
 UNRESOLVED = "#868d95"
 
 ROLES = {
@@ -44,6 +46,8 @@ ROLES = {
     UNRESOLVED: "--unresolved",
     **{colour: f"--series-{number}" for number, colour in enumerate(SERIES, start=1)},
     **{colour: f"--length-{number}" for number, colour in enumerate(LENGTHS, start=1)},
+    **{colour: f"--heat-{number}" for number, colour in enumerate(HEAT, start=1)},
+    **{colour: f"--part-{number}" for number, colour in enumerate(PARTS, start=1)},
 }
 """The CSS variable of each colour."""
 
