@@ -16,6 +16,7 @@ from gradprobe.data_command import data
 from gradprobe.gate_command import GATE_EXIT_CODES, baseline, check
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
+from gradprobe.report_command import REPORT_EXIT_CODES, REPORT_NAME, report
 from gradprobe.store_commands import (
     RETRY_EXIT_CODES,
     STATUS_EXIT_CODES,
@@ -30,8 +31,6 @@ from gradprobe.tune_command import TUNE_EXIT_CODES, tune
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-REPORT_NAME = "report.html"
 
 EXIT_CODES = (
     "Exit codes: 0 all is well; 2 the call or a file is wrong; 3 some cells failed, so that results"
@@ -130,28 +129,12 @@ def _run_cells(study: studies.Study, folder: Path, workers: int | None) -> studi
     )
 
 
-@app.command()
-@reported
-def report(
-    results: Annotated[
-        Path, typer.Argument(metavar="RESULTS", help="A folder of results of gradprobe run.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The HTML file; RESULTS/report.html if not given."),
-    ] = None,
-) -> None:
-    """Write the report of stored results.
-
-    The report is one HTML file that needs no network.  The results may be incomplete; a run may be
-    adding to them meanwhile.
-    """
-    _write_report(results, results / REPORT_NAME if output is None else output)
-
-
 def _write_report(folder: Path, output: Path) -> None:
     reports.write_report(folder, output)
     print(output)
+
+
+app.command(epilog=REPORT_EXIT_CODES)(report)
 
 
 @app.command("probe")

@@ -21,7 +21,9 @@ ALLOWED: dict[str, set[str]] = {
     "models": {"linalg"},
     "probes": {"models", "linalg"},
     "studies": {"tasks", "models", "probes", "training", "reports"},
-    "reports": {"studies", "tuning"},
+    # what changed between results is told by the gate's statistics
+    "reports": {"studies", "gate", "tuning"},
+    # the gate's outputs write names as reports do
     "gate": {"studies", "reports"},
     "own_model": {"models", "probes"},
     "training": {"models", "linalg", "probes", "tasks"},

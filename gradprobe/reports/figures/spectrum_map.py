@@ -117,7 +117,7 @@ def spectrum_runs(sigma: pd.DataFrame) -> list[Run]:
 def _runs(length: int, kinds: np.ndarray[Any, Any]) -> Iterator[Run]:
     borders = np.flatnonzero(np.diff(kinds)) + 1
     for start, end in zip([0, *borders], [*borders, len(kinds)], strict=True):
-        yield Run(length, start / len(kinds), end / len(kinds), int(kinds[start]))
+        yield Run(length, float(start / len(kinds)), float(end / len(kinds)), int(kinds[start]))
 
 
 def _panel(axes: Axes, runs: list[Run]) -> None:
