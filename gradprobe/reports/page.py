@@ -13,6 +13,7 @@ from gradprobe import _version
 from gradprobe.errors import NothingMeasuredError
 from gradprobe.reports import illustrations, number_tables, numbers, provenance, scripts
 from gradprobe.reports.findings import find
+from gradprobe.reports.further_sections import cost_charts, further_sections
 from gradprobe.reports.other_sections import other_sections
 from gradprobe.reports.series import with_series
 from gradprobe.reports.summary import real_part_summary, summarise
@@ -63,6 +64,8 @@ def build_report(
     others = other_sections(results.table, finished, order)
     measured = results.table[~results.table["probe"].isin(APART)]
     table = with_series(measured, order) if len(measured) else None
+    further = further_sections(table)
+    told = any((*others.values(), *further.values()))
     environment = _environment()
     script = scripts.script()
     return environment.get_template("report.html.j2").render(
@@ -75,10 +78,12 @@ def build_report(
         comparison=comparison,
         facts=provenance.facts(finished),
         gaps=provenance.gaps(results),
-        gradients=table is not None and (_says_much(measured) or not any(others.values())),
+        gradients=table is not None and (_says_much(measured) or not told),
         unresolved=None if table is None else unresolved(table),
         **({} if table is None else _gradients(table, finished, order)),
         **others,
+        **further,
+        cost=cost_charts(results.table, finished, order),
     )
 
 

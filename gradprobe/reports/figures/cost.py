@@ -32,7 +32,7 @@ _CHARACTER = 6.7
 _GAP = 30.0
 
 
-def cost(
+def cost_of_models(
     rows: pd.DataFrame,
     order: Sequence[str] = (),
     *,
@@ -60,7 +60,7 @@ def cost(
     >>> from gradprobe.reports.costs import costs
     >>> from gradprobe.reports.example import example_results
     >>> results = example_results(models=3, lengths=[10])
-    >>> cost(costs(results.table, results.cells)).axes[0].get_xlabel()
+    >>> cost_of_models(costs(results.table, results.cells)).axes[0].get_xlabel()
     'seconds per time step'
     """
     rows = rows.sort_values("seconds", kind="stable", ignore_index=True)
