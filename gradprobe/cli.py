@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,31 +15,26 @@ from gradprobe.data_command import data
 from gradprobe.gate_command import GATE_EXIT_CODES, baseline, check
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
-from gradprobe.report_command import REPORT_EXIT_CODES, REPORT_NAME, report
+from gradprobe.run_command import REPORT_NAME, RUN_EXIT_CODES, run
+from gradprobe.schema_command import schema
 from gradprobe.store_commands import (
     RETRY_EXIT_CODES,
     STATUS_EXIT_CODES,
-    closing_failure,
     export,
     retry,
     status,
 )
-from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.tasks.registry import TASKS
 from gradprobe.tune_command import TUNE_EXIT_CODES, tune
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-EXIT_CODES = (
-    "Exit codes: 0 all is well; 2 the call or a file is wrong; 3 some cells failed, so that results"
-    " are missing; 130 and 143 interrupted: the same command goes on."
-)
 
 app = typer.Typer(
     name="gradprobe",
     help="Measure how gradients travel through time in recurrent networks.",
-    epilog=EXIT_CODES,
+    epilog=RUN_EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -79,62 +73,27 @@ def _options(
     """Measure how gradients travel through time in recurrent networks."""
 
 
-@app.command(epilog=EXIT_CODES)
+app.command(epilog=RUN_EXIT_CODES)(run)
+app.command()(schema)
+
+
+@app.command()
 @reported
-def run(
-    study: Annotated[
-        Path,
-        typer.Argument(
-            metavar="STUDY", help="A study file, for example studies/gradient_decay.toml."
-        ),
-    ],
+def report(
     results: Annotated[
+        Path, typer.Argument(metavar="RESULTS", help="A folder of results of gradprobe run.")
+    ],
+    output: Annotated[
         Path | None,
-        typer.Option(
-            help="The folder for the results; results/NAME, after the study's name, if not given."
-        ),
-    ] = None,
-    workers: Annotated[
-        int | None,
-        typer.Option(
-            min=1, help="Processes that compute at the same time; one per core if not given."
-        ),
+        typer.Option("--output", "-o", help="The HTML file; RESULTS/report.html if not given."),
     ] = None,
 ) -> None:
-    """Run a study, or go on with it, and write its report.
+    """Write the report of stored results.
 
-    A study measures several models on several tasks at several seeds, trained or not.  Each of
-    these cells is stored as soon as it is finished, and a training saves checkpoints, so a run can
-    be interrupted at any time; the same command goes on with what is missing.  Standard output ends
-    with the path of the report, one HTML file.
+    The report is one HTML file that needs no network.  The results may be incomplete; a run may be
+    adding to them meanwhile.
     """
-    checked = studies.load_study(study)
-    folder = Path("results") / checked.name if results is None else results
-    summary = _run_cells(checked, folder, workers)
-    if summary.finished:
-        _write_report(folder, folder / REPORT_NAME)
-    if summary.failures:
-        raise closing_failure(summary, folder)
-
-
-def _run_cells(study: studies.Study, folder: Path, workers: int | None) -> studies.Summary:
-    with studies.reporter(sys.stderr) as monitor:
-        try:
-            return studies.run_study(study, folder, workers=workers, monitor=monitor)
-        except InterruptedStudyError as error:
-            interruption = error
-    raise failure(
-        f"{interruption}; finished cells are stored, and the same command goes on with the others",
-        interruption.exit_code,
-    )
-
-
-def _write_report(folder: Path, output: Path) -> None:
-    reports.write_report(folder, output)
-    print(output)
-
-
-app.command(epilog=REPORT_EXIT_CODES)(report)
+    print(reports.write_report(results, results / REPORT_NAME if output is None else output))
 
 
 @app.command("probe")
@@ -250,10 +209,10 @@ def _here(path: Path) -> str:
     return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
+app.command(epilog=TUNE_EXIT_CODES)(tune)
 app.command(epilog=STATUS_EXIT_CODES)(status)
 app.command(epilog=RETRY_EXIT_CODES)(retry)
 app.command()(export)
-app.command(epilog=TUNE_EXIT_CODES)(tune)
 app.command(epilog=GATE_EXIT_CODES)(baseline)
 app.command(epilog=GATE_EXIT_CODES)(check)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
+    from gradprobe.studies.parameters import parameters as parameters
     from gradprobe.studies.progress import reporter as reporter
     from gradprobe.studies.reading import load_study as load_study
     from gradprobe.studies.running import Summary as Summary
@@ -22,6 +23,7 @@ _PLACES = {
     "Summary": "gradprobe.studies.running",
     "load": "gradprobe.studies.store",
     "load_study": "gradprobe.studies.reading",
+    "parameters": "gradprobe.studies.parameters",
     "read_results": "gradprobe.studies.store",
     "reporter": "gradprobe.studies.progress",
     "run_study": "gradprobe.studies.running",
@@ -33,6 +35,7 @@ __all__ = [
     "Summary",
     "load",
     "load_study",
+    "parameters",
     "read_results",
     "reporter",
     "run_study",

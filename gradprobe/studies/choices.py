@@ -178,6 +178,13 @@ class TaskChoice(Choice):
 class TaskException(Strict):
     """One table ``[models.on.TASK]``: what differs for a model on the task of that label.
 
+    Attributes
+    ----------
+    hidden_size
+        In place of the model's.
+    options, training, published
+        Merged key by key over the model's.
+
     Examples
     --------
     >>> TaskException(hidden_size=196).hidden_size

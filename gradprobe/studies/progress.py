@@ -1,35 +1,25 @@
-"""What a run shows to the person who started it: live on a terminal, plain lines elsewhere."""
+"""What a run shows to the person who started it: lines in a file or a pipe."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Self, TextIO
-
-from rich.console import Console, Group
-from rich.live import Live
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    SpinnerColumn,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from typing import TYPE_CHECKING, Literal, Self, TextIO
 
 from gradprobe.studies.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rich.progress import TaskID
-
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.workplace import Note
 
+Detail = Literal["quiet", "usual", "verbose"]
+
 SECONDS_BETWEEN_LINES = 30.0
 """How often, at most, a line is written of a training that goes on."""
-STOPPING = "Stopping: the trainings are writing their checkpoints; once more ends them at once"
+SECONDS_BETWEEN_LINES_IF_VERBOSE = 5.0
+STOPPING = "Stopping: trainings write checkpoints; Ctrl-C again ends them at once"
 CHECKING = "Starting the workers and building each model once"
 
 
@@ -75,9 +65,31 @@ def in_brief(note: Note) -> str:
     )
 
 
-def _title(cell: Cell) -> str:
+def title(cell: Cell) -> str:
+    """Return what a person calls `cell`.
+
+    Examples
+    --------
+    >>> from gradprobe.studies.grid import Cell
+    >>> title(Cell("GRU", {"seed": 3}, task="MNIST"))
+    'GRU on MNIST, seed 3'
+    """
     place = f"{cell.label} on {cell.task}" if cell.task else cell.label
     return f"{place}, seed {cell.seed}"
+
+
+def in_a_line(cell: Cell, outcome: Outcome) -> str:
+    """Return what came of `cell`, with the reason if it failed.
+
+    Examples
+    --------
+    >>> from gradprobe.studies.grid import Cell
+    >>> from gradprobe.studies.outcome import Outcome
+    >>> in_a_line(Cell("GRU", {"seed": 3}), Outcome("", "", 65.0, error="overflow"))
+    'failed: GRU, seed 3, 1 min 5 s: overflow'
+    """
+    verb, reason = ("failed", f": {outcome.error}") if outcome.failed else ("finished", "")
+    return f"{verb}: {title(cell)}, {in_words(outcome.seconds)}{reason}"
 
 
 class Reporter(Monitor):
@@ -105,6 +117,9 @@ class PlainReporter(Reporter):
         Where to.
     clock
         Returns seconds.
+    verbose
+        Whether each cell is told with the hash that names it in the store, and trainings more
+        often.
 
     Examples
     --------
@@ -114,9 +129,17 @@ class PlainReporter(Reporter):
     27 cells; 20 are stored already, 7 to compute
     """
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        stream: TextIO,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        verbose: bool = False,
+    ) -> None:
         self._stream = stream
         self._clock = clock
+        self._verbose = verbose
+        self._interval = SECONDS_BETWEEN_LINES_IF_VERBOSE if verbose else SECONDS_BETWEEN_LINES
         self._told: dict[str, float] = {}
         self._total = self._done = 0
         self._news: list[str] = []
@@ -137,14 +160,22 @@ class PlainReporter(Reporter):
     def begun(self, cell: Cell) -> None:
         """Say which cell is being computed."""
         self._told[cell.hash] = self._clock()
-        self._write(f"begun: {_title(cell)}")
+        self._write(f"begun: {self._name(cell)}")
 
     def progressed(self, cell: Cell, note: Note) -> None:
         """Say how far the training is, if that was not said just now."""
         now = self._clock()
-        if now - self._told[cell.hash] >= SECONDS_BETWEEN_LINES:
+        if now - self._told[cell.hash] >= self._interval:
             self._told[cell.hash] = now
-            self._write(f"training: {_title(cell)}: {in_brief(note)}")
+            self._write(f"training: {title(cell)}: {in_brief(note)}")
+
+    def retried(self, cell: Cell, cause: str) -> None:
+        """Say that a worker was lost."""
+        self._write(f"tried again: {title(cell)}: {cause}")
+
+    def queueing(self, reason: str) -> None:
+        """Say what the run waits for."""
+        self._write(f"waiting: {reason}")
 
     def stopping(self) -> None:
         """Say why the end is not yet there."""
@@ -153,10 +184,7 @@ class PlainReporter(Reporter):
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Say which cell has ended."""
         self._done += 1
-        verb = "failed" if outcome.failed else "finished"
-        self._news.append(
-            f"[{self._done}/{self._total}] {verb}: {_title(cell)}, {in_words(outcome.seconds)}"
-        )
+        self._news.append(f"[{self._done}/{self._total}] {in_a_line(cell, outcome)}")
 
     def remaining(self, seconds: float | None) -> None:
         """Say how long is left."""
@@ -164,90 +192,24 @@ class PlainReporter(Reporter):
             self._write(news if self._done == self._total else f"{news}; {time_left(seconds)}")
         self._news.clear()
 
+    def _name(self, cell: Cell) -> str:
+        return f"{title(cell)} ({cell.hash[:12]})" if self._verbose else title(cell)
+
     def _write(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
 
 
-class LiveReporter(Reporter):
-    """Draws a bar for the study and a line for every cell that is being computed.
-
-    Parameters
-    ----------
-    console
-        A terminal.
-
-    Attributes
-    ----------
-    display
-        What is drawn.
-    """
-
-    def __init__(self, console: Console) -> None:
-        self._study = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", markup=False),
-        )
-        self._cells = Progress(
-            TextColumn(" "),
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            TimeElapsedColumn(),
-        )
-        self.display = Group(self._study, self._cells)
-        self._live = Live(self.display, console=console)
-        self._bar = self._study.add_task(CHECKING, total=None, left="")
-        self._running: dict[str, TaskID] = {}
-
-    def __enter__(self) -> Self:
-        self._live.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        for task in self._running.values():
-            self._cells.remove_task(task)
-        self._live.stop()
-
-    def planned(self, total: int, finished: int) -> None:
-        """Say how much there is to do."""
-        self._study.update(
-            self._bar, description="Cells", total=total, completed=finished, left=time_left(None)
-        )
-
-    def begun(self, cell: Cell) -> None:
-        """Say which cell is being computed."""
-        self._running[cell.hash] = self._cells.add_task(_title(cell), total=None)
-
-    def progressed(self, cell: Cell, note: Note) -> None:
-        """Say how far the training is."""
-        description = f"{_title(cell)}: {in_brief(note)}"
-        self._cells.update(self._running[cell.hash], description=description)
-
-    def stopping(self) -> None:
-        """Say why the end is not yet there."""
-        self._study.update(self._bar, description=STOPPING, left="")
-
-    def ended(self, cell: Cell, outcome: Outcome) -> None:
-        """Say which cell has ended."""
-        self._cells.remove_task(self._running.pop(cell.hash))
-        self._study.advance(self._bar)
-        if outcome.failed:
-            self._live.console.print(f"failed: {_title(cell)}", markup=False, highlight=False)
-
-    def remaining(self, seconds: float | None) -> None:
-        """Say how long is left."""
-        self._study.update(self._bar, left=time_left(seconds) if self._running else "")
-
-
-def reporter(stream: TextIO) -> Reporter:
+def reporter(stream: TextIO, detail: Detail = "usual", *, events: TextIO | None = None) -> Reporter:
     """Return what suits `stream`: a live display for a terminal, lines for a file or a pipe.
 
     Parameters
     ----------
     stream
         Usually standard error.
+    detail
+        ``"quiet"`` shows nothing, ``"verbose"`` more.
+    events
+        Where to write lines of JSON in place of all that, if they are wanted.
 
     Examples
     --------
@@ -255,5 +217,17 @@ def reporter(stream: TextIO) -> Reporter:
     >>> type(reporter(io.StringIO())).__name__
     'PlainReporter'
     """
-    console = Console(file=stream)
-    return LiveReporter(console) if console.is_terminal else PlainReporter(stream)
+    if events is not None:
+        from gradprobe.studies.event_log import EventLog  # noqa: PLC0415 - only where it is wanted
+
+        return EventLog(events)
+    if detail == "quiet":
+        return Reporter()
+    verbose = detail == "verbose"
+    if stream.isatty():
+        from gradprobe.studies.live_progress import (  # noqa: PLC0415 - only a terminal needs rich
+            terminal_reporter,
+        )
+
+        return terminal_reporter(stream, verbose=verbose)
+    return PlainReporter(stream, verbose=verbose)

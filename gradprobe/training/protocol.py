@@ -34,6 +34,8 @@ class TrainingProtocol(BaseModel):
     schedule
         ``"constant"``; ``"cosine"`` or ``"linear"`` decay to 0 at the end of the budget; or
         ``"step"``: times `schedule_factor` every `schedule_every` iterations.
+    schedule_every, schedule_factor
+        Iterations, and a factor between 0 and 1; of schedule ``"step"`` alone.
     warm_up
         Iterations over which the rate grows linearly at first.
     gradient_clipping

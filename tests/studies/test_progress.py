@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import io
+import json
 import pty
+import sys
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 
+from gradprobe.studies.event_log import EventLog
 from gradprobe.studies.forecast import Forecast, sibling_key
 from gradprobe.studies.grid import Cell
+from gradprobe.studies.live_progress import LiveReporter
 from gradprobe.studies.outcome import Outcome
-from gradprobe.studies.progress import LiveReporter, PlainReporter, in_words, reporter
+from gradprobe.studies.progress import PlainReporter, Reporter, in_words, reporter
 from gradprobe.studies.workplace import Note
 
 GRU = Cell("GRU [red]", {"model": "gru", "seed": 3})
@@ -47,7 +52,7 @@ def test_lines_name_each_cell_and_the_time_left() -> None:
         "begun: GRU [red], seed 3",
         "begun: LSTM, seed 3",
         "[3/5] finished: GRU [red], seed 3, 1 min 5 s; about 2 min 10 s left",
-        "[4/5] failed: LSTM, seed 3, 2 s; time left: not known yet",
+        "[4/5] failed: LSTM, seed 3, 2 s: overflow; time left: not known yet",
     ]
 
 
@@ -67,7 +72,7 @@ def test_lines_of_a_training_come_at_most_every_half_minute() -> None:
         "0.5, about 7 min 50 s left",
         "training: GRU on MNIST, seed 3: 600/5000 iterations, 10 per second, validation_accuracy "
         "0.5, about 7 min 20 s left",
-        "Stopping: the trainings are writing their checkpoints; once more ends them at once",
+        "Stopping: trainings write checkpoints; Ctrl-C again ends them at once",
     ]
 
 
@@ -80,22 +85,110 @@ def test_an_interruption_loses_no_line() -> None:
     assert stream.getvalue().splitlines()[-1] == "[1/1] finished: GRU [red], seed 3, 1 min 5 s"
 
 
-def test_a_terminal_shows_what_is_running_and_the_time_left() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
-    with LiveReporter(console) as monitor:
+def shown(monitor: LiveReporter, width: int) -> list[str]:
+    stream = io.StringIO()
+    Console(file=stream, width=width).print(monitor.display)
+    return stream.getvalue().splitlines()
+
+
+@pytest.mark.parametrize("width", [120, 80])
+def test_a_terminal_shows_what_is_running_with_rates_and_the_time_left(width: int) -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=width, color_system=None)
+    now = [0.0]
+    long = Cell("AntisymmetricRNN, σ_w = 8, ε = 0.01, γ = 0.01, rate 0.75", {"seed": 0})
+    with LiveReporter(console, clock=lambda: now[0]) as monitor:
         monitor.planned(5, 2)
         monitor.begun(GRU)
         monitor.begun(LSTM)
-        monitor.progressed(GRU, Note(250, 1000, 5.0))
+        monitor.begun(long)
+        monitor.progressed(GRU, Note(250, 1000, 5.0, "validation_accuracy", 0.5))
+        monitor.progressed(long, Note(250, 1000, 5.0))
+        now[0] = 30.0
         monitor.ended(LSTM, FAILED)
         monitor.remaining(130.0)
-        with console.capture() as capture:
-            console.print(monitor.display)
-    shown = capture.get()
-    assert "3/5" in shown
-    assert "about 2 min 10 s left" in shown
-    assert "GRU [red], seed 3: 250/1000 iterations, 5 per second, about 2 min 30 s left" in shown
-    assert "LSTM, seed 3" not in shown
+        lines = shown(monitor, width)
+    assert "3/5, 1 failed, 2 per minute" in lines[0]
+    assert "about 2 min 10 s left" in lines[0] + lines[1]
+    gru, antisymmetric = [line for line in lines if "seed" in line or "Anti" in line]
+    assert "GRU [red], seed 3" in gru
+    assert "250/1000  5/s" in gru
+    assert "about 2 min 30 s left" in gru
+    assert ("validation_accuracy 0.5" in gru) == (width > 100)
+    assert "Anti" in antisymmetric
+    assert "…" in antisymmetric  # what does not fit is cut, in one line
+    assert max(len(line) for line in lines) <= width
+
+
+def test_cells_that_fail_are_told_above_the_display_and_all_if_verbose() -> None:
+    for verbose in (False, True):
+        stream = io.StringIO()
+        console = Console(file=stream, force_terminal=True, width=120, color_system=None)
+        with LiveReporter(console, verbose=verbose) as monitor:
+            monitor.planned(2, 0)
+            monitor.begun(GRU)
+            monitor.ended(GRU, DONE)
+            monitor.begun(LSTM)
+            monitor.retried(LSTM, "it was killed")
+            monitor.begun(LSTM)
+            monitor.ended(LSTM, FAILED)
+        assert "failed: LSTM, seed 3, 2 s: overflow" in stream.getvalue()
+        assert "tried again: LSTM, seed 3: it was killed" in stream.getvalue()
+        assert ("finished: GRU [red], seed 3, 1 min 5 s" in stream.getvalue()) == verbose
+
+
+def test_nothing_is_shown_if_nothing_is_wished(capfd: pytest.CaptureFixture[str]) -> None:
+    with reporter(sys.stderr, "quiet") as monitor:
+        assert type(monitor) is Reporter
+        monitor.planned(1, 0)
+        monitor.begun(GRU)
+        monitor.ended(GRU, FAILED)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_verbose_lines_tell_the_hash_that_names_a_cell() -> None:
+    stream, now = io.StringIO(), [0.0]
+    with PlainReporter(stream, clock=lambda: now[0], verbose=True) as monitor:
+        monitor.planned(1, 0)
+        monitor.begun(GRU)
+        for second in range(12):
+            now[0] = float(second)
+            monitor.progressed(GRU, Note(second, 100, 1.0))
+    lines = stream.getvalue().splitlines()
+    assert lines[1] == f"begun: GRU [red], seed 3 ({GRU.hash[:12]})"
+    assert sum(line.startswith("training: ") for line in lines) == 2  # every five seconds
+
+
+def test_events_are_lines_of_json() -> None:
+    stream, now = io.StringIO(), [0.0]
+    cell = Cell("LSTM (bias=5)", {"seed": 3}, task="MNIST", parameters={"bias": 5.0})
+    with EventLog(stream, clock=lambda: now[0]) as monitor:
+        monitor.checking()
+        monitor.planned(5, 2)
+        monitor.begun(cell)
+        monitor.progressed(cell, Note(250, 1000, 5.0, "validation_loss", float("nan")))
+        monitor.retried(cell, "it was killed")
+        monitor.ended(cell, FAILED)
+        for second in range(12):
+            now[0] = float(second)
+            monitor.remaining(130.0)
+        monitor.queueing("another run")
+        monitor.stopping()
+    events = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert [event["event"] for event in events] == [
+        *("checking", "planned", "begun", "progressed", "retried", "ended"),
+        *("remaining", "remaining", "queueing", "stopping"),
+    ]
+    identity = {
+        "cell": cell.hash,
+        "model": "LSTM (bias=5)",
+        "task": "MNIST",
+        "seed": 3,
+        "parameters": {"bias": 5.0},
+    }
+    assert identity.items() <= events[2].items()
+    assert {"iteration": 250, "value": None, "seconds_left": 150.0}.items() <= events[3].items()
+    assert {**identity, "status": "failed", "error": "overflow"}.items() <= events[5].items()
+    assert all(datetime.fromisoformat(event["time"]).tzinfo is UTC for event in events)
 
 
 def test_a_terminal_gets_the_display_and_a_file_the_lines(tmp_path: Path) -> None:
