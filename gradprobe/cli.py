@@ -9,18 +9,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import gradprobe
-from gradprobe import listing, own_model, reports, studies
+from gradprobe import listing, own_model, studies
 from gradprobe.command import WRONG_CALL, failure, reported
 from gradprobe.data_command import data
 from gradprobe.gate_command import GATE_EXIT_CODES, baseline, check
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
-from gradprobe.run_command import REPORT_NAME, RUN_EXIT_CODES, run
+from gradprobe.report_command import REPORT_EXIT_CODES, report
+from gradprobe.run_command import RUN_EXIT_CODES, run
 from gradprobe.schema_command import schema
 from gradprobe.store_commands import (
     RETRY_EXIT_CODES,
     STATUS_EXIT_CODES,
     export,
+    recover,
     retry,
     status,
 )
@@ -75,25 +77,7 @@ def _options(
 
 app.command(epilog=RUN_EXIT_CODES)(run)
 app.command()(schema)
-
-
-@app.command()
-@reported
-def report(
-    results: Annotated[
-        Path, typer.Argument(metavar="RESULTS", help="A folder of results of gradprobe run.")
-    ],
-    output: Annotated[
-        Path | None,
-        typer.Option("--output", "-o", help="The HTML file; RESULTS/report.html if not given."),
-    ] = None,
-) -> None:
-    """Write the report of stored results.
-
-    The report is one HTML file that needs no network.  The results may be incomplete; a run may be
-    adding to them meanwhile.
-    """
-    print(reports.write_report(results, results / REPORT_NAME if output is None else output))
+app.command(epilog=REPORT_EXIT_CODES)(report)
 
 
 @app.command("probe")
@@ -213,6 +197,7 @@ app.command(epilog=TUNE_EXIT_CODES)(tune)
 app.command(epilog=STATUS_EXIT_CODES)(status)
 app.command(epilog=RETRY_EXIT_CODES)(retry)
 app.command()(export)
+app.command()(recover)
 app.command(epilog=GATE_EXIT_CODES)(baseline)
 app.command(epilog=GATE_EXIT_CODES)(check)
 

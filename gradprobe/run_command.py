@@ -11,6 +11,7 @@ import typer
 
 from gradprobe import reports, studies
 from gradprobe.command import WRONG_CALL, failure, reported
+from gradprobe.report_command import REPORT_NAME
 from gradprobe.store_commands import (
     AddressOption,
     CpusOption,
@@ -26,8 +27,6 @@ from gradprobe.studies.event_log import EventLog
 
 if TYPE_CHECKING:
     from gradprobe.studies.progress import Detail
-
-REPORT_NAME = "report.html"
 
 RUN_EXIT_CODES = (
     "Exit codes: 0 all is well; 2 the call or a file is wrong; 3 some cells failed, so that results"
