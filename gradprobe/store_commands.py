@@ -1,4 +1,4 @@
-"""``gradprobe status``, ``retry`` and ``export``: what a folder of results holds."""
+"""``gradprobe status``, ``retry``, ``export`` and ``recover``: what a folder of results holds."""
 
 from __future__ import annotations
 
@@ -316,3 +316,18 @@ def export(
     table = studies.load(results, study)
     write_table(table, output)
     print(f"{output}: {len(table)} rows")
+
+
+@reported
+def recover(results: Results) -> None:
+    """Save what can be read of a damaged folder of results; the damaged file is kept.
+
+    The next gradprobe run computes what is missing then.
+    """
+    from gradprobe.studies.salvage import recover as save  # noqa: PLC0415 - imports pandas
+
+    saved = save(results)
+    print(f"{saved.finished} finished and {saved.failed} failed cells are saved")
+    if saved.discarded:
+        print(f"{saved.discarded} cells could be read, but not their tables, and are left out")
+    print(f"the damaged file is now {saved.damaged}; gradprobe run goes on with what is missing")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +27,7 @@ from gradprobe.studies.workplace import Notes
 from gradprobe.studies.writer import RunningCell, Writer
 
 if TYPE_CHECKING:
-    from click.testing import Result
+    from typer.testing import Result
 
 STUDY = parse_study(SMALL_STUDY, "small.toml")
 CELLS = cells(STUDY)
@@ -134,6 +136,52 @@ def test_export_writes_the_table(folder: Path, tmp_path: Path, name: str) -> Non
     assert table["value"].tolist() == load(folder)["value"].tolist() == [1.5, float("-inf")]
     assert table["model"].tolist() == ["Vanilla", "Vanilla"]
     assert list(table.columns) == list(frame.COLUMNS)
+
+
+def test_what_can_be_read_of_a_damaged_file_is_recovered(tmp_path: Path) -> None:
+    study = parse_study(SMALL_STUDY.replace("seeds = [0, 1]", f"seeds = {list(range(20))}"), "x")
+    with Writer(tmp_path, study) as writer:
+        for cell in cells(study)[:-1]:
+            values = [float(cell.seed), *range(300)]
+            table = encode_table(frame.rows(step=range(301), value=values))
+            writer.record(cell, {}, Outcome(*TIMES, table))
+        writer.record(cells(study)[-1], {}, Outcome(*TIMES, error="no"))
+    before = load(tmp_path).groupby(["model", "seed"])["value"].sum()
+    with closing(sqlite3.connect(tmp_path / "results.sqlite")) as connection:
+        find = "SELECT pageno FROM dbstat WHERE name = 'cells' AND pagetype = 'leaf' ORDER BY path"
+        pages = [row[0] for row in connection.execute(find)] if has_dbstat(connection) else [20]
+        size = connection.execute("PRAGMA page_size").fetchone()[0]
+    file = tmp_path / "results.sqlite"
+    content = bytearray(file.read_bytes())
+    start = (pages[len(pages) // 2] - 1) * size
+    content[start : start + size] = b"\xff" * size
+    file.write_bytes(content)
+    refused = invoke("export", tmp_path, "-o", tmp_path / "table.csv")
+    assert refused.exit_code == 2
+    assert "the file is damaged: `gradprobe recover` saves" in refused.stderr
+
+    result = invoke("recover", tmp_path)
+    assert result.exit_code == 0, result.output
+    after = load(tmp_path).groupby(["model", "seed"])["value"].sum()
+    assert 20 <= len(after) < 39
+    assert after.to_dict() == {key: before[key] for key in after.index}
+    assert result.output.startswith(f"{len(after)} finished and 1 failed cells are saved\n")
+    assert (tmp_path / "results.sqlite.damaged").read_bytes() == bytes(content)
+    assert len(read_results(tmp_path).missing) == 40 - len(after)
+    assert "move it away first" in invoke("recover", tmp_path).stderr
+
+
+def has_dbstat(connection: sqlite3.Connection) -> bool:
+    modules = {row[0] for row in connection.execute("PRAGMA module_list")}
+    return "dbstat" in modules
+
+
+def test_a_file_of_which_nothing_can_be_read_is_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "results.sqlite").write_bytes(b"this is no database" * 100)
+    result = invoke("recover", tmp_path)
+    assert result.exit_code == 2
+    assert "nothing of results.sqlite can be read" in result.stderr
+    assert (tmp_path / "results.sqlite").exists()
 
 
 def test_export_to_another_kind_of_file_is_refused(folder: Path, tmp_path: Path) -> None:
