@@ -22,6 +22,7 @@ from gradprobe.store_commands import (
     RETRY_EXIT_CODES,
     STATUS_EXIT_CODES,
     export,
+    recover,
     retry,
     status,
 )
@@ -196,6 +197,7 @@ app.command(epilog=TUNE_EXIT_CODES)(tune)
 app.command(epilog=STATUS_EXIT_CODES)(status)
 app.command(epilog=RETRY_EXIT_CODES)(retry)
 app.command()(export)
+app.command()(recover)
 app.command(epilog=GATE_EXIT_CODES)(baseline)
 app.command(epilog=GATE_EXIT_CODES)(check)
 
