@@ -12,7 +12,7 @@ from gradprobe import reports, studies
 from gradprobe.command import MISSING_RESULTS, failure, reported
 from gradprobe.errors import StudyFileError
 from gradprobe.studies.interruption import InterruptedStudyError
-from gradprobe.tuning.components import NEEDED
+from gradprobe.tuning.component_table import NEEDED
 
 if TYPE_CHECKING:
     import pandas as pd

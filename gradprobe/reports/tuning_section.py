@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from gradprobe.reports.numbers import MINUS
-from gradprobe.tuning.components import NEEDED
+from gradprobe.tuning.component_table import NEEDED
 from gradprobe.tuning.ranking import BOUND, rank
 from gradprobe.tuning.wording import suggestion
 

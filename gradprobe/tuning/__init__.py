@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from gradprobe.tuning.components import components as components
+    from gradprobe.tuning.component_table import components as components
     from gradprobe.tuning.ranking import BOUND as BOUND
     from gradprobe.tuning.ranking import rank as rank
     from gradprobe.tuning.wording import as_text as as_text
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 _PLACES = {
     "BOUND": "gradprobe.tuning.ranking",
     "as_text": "gradprobe.tuning.wording",
-    "components": "gradprobe.tuning.components",
+    "components": "gradprobe.tuning.component_table",
     "rank": "gradprobe.tuning.ranking",
     "suggestion": "gradprobe.tuning.wording",
 }

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from gradprobe import checks
-from gradprobe.tuning.components import BOUNDED, COMPONENTS, SCORE
-from gradprobe.tuning.components import components as components_of
+from gradprobe.tuning.component_table import BOUNDED, COMPONENTS, SCORE
+from gradprobe.tuning.component_table import components as components_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -108,7 +108,7 @@ def _intervals(
     seeds = scores.shape[1]
     drawn = np.random.default_rng(SEED).integers(seeds, size=(RESAMPLES, seeds))
     again = np.stack([_mean(scores[:, chosen]) for chosen in drawn])
-    ranks = np.stack([positions(one, within) for one in again])
+    ranks = positions(again, within)
     low, high = _quantiles(again)
     lowest, highest = _quantiles(ranks)
     return {
@@ -138,7 +138,7 @@ def positions(scores: NDArray[np.float64], within: NDArray[np.bool_]) -> NDArray
     Parameters
     ----------
     scores
-        One for each candidate; NaN, where there is none, ranks behind all others.
+        One for each candidate, shape (…, candidates); NaN, where there is none, ranks last.
     within
         Which candidates are within the bound.
 
@@ -153,10 +153,6 @@ def positions(scores: NDArray[np.float64], within: NDArray[np.bool_]) -> NDArray
     [1, 3, 1]
     """
     worth = np.where(np.isnan(scores), -np.inf, scores)
-    order = np.lexsort((-worth, ~within))
-    keys = list(zip((~within)[order], -worth[order], strict=True))
-    ranks = np.empty(len(order), dtype=np.int64)
-    for position, (candidate, key) in enumerate(zip(order, keys, strict=True)):
-        same = position > 0 and key == keys[position - 1]
-        ranks[candidate] = ranks[order[position - 1]] if same else position + 1
-    return ranks
+    ahead = worth[..., None, :] > worth[..., :, None]
+    sooner = np.where(within[:, None] == within, ahead, within)
+    return np.asarray(1 + sooner.sum(axis=-1))

@@ -82,6 +82,28 @@ def test_what_the_state_holds_is_told_and_what_it_does_not_hold_is_not() -> None
     assert -0.2 < unheard["explained_variance"] < 0.05
 
 
+def test_a_network_that_adds_its_inputs_up_does_not_know_their_order() -> None:
+    """Of x_1, the sum of two independent inputs tells one half; a rotation keeps them apart."""
+    inputs, penalty = 1e-3 * drawn(2, 2000, 1), 1e-12
+    explained = {}
+    for scale in (0.0, 1.0):
+        model = models.build(
+            "antisymmetric",
+            input_size=1,
+            hidden_size=2,
+            step_size=0.5,
+            recurrent_scale=scale,
+            diffusion=0.0,
+        )
+        options = {"linear_readout": {"penalty": penalty}}
+        table = gp.probe(model, inputs, options, targets=inputs[0, :, 0])
+        explained[scale] = float(table["value"].iloc[0])
+    correlation = np.corrcoef(inputs[0, :, 0], inputs.sum(0)[:, 0])[0, 1]
+    assert explained[0.0] == pytest.approx(correlation**2, abs=0.005)
+    assert explained[0.0] == pytest.approx(0.5, abs=0.05)
+    assert explained[1.0] > 0.99
+
+
 def test_the_scale_of_the_targets_does_not_matter() -> None:
     inputs, numbers = drawn(LENGTH, BATCH, 2), drawn(BATCH, seed=1)
     one, other = (measured(inputs, targets) for targets in (numbers, 1e6 * numbers + 5))
