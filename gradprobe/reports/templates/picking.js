@@ -2,7 +2,7 @@
 {
   const SEPARATOR = " · "; // between the name of a model and its task
   const REACH = 7; // how far from a line, in pixels, one may point
-  const POINTED_AT = "svg [data-series], li[data-series], tbody th, .panel h4, b.series";
+  const POINTED_AT = "svg [data-series], li[data-series], tbody th, .panel .name, b.series";
   const state = { pinned: null, pointed: null, shown: null };
   const parts = new Map();
   const buttons = [];
