@@ -6,13 +6,11 @@ import os
 import signal
 from typing import TYPE_CHECKING
 
-import pandas as pd
 import pytest
 from fake_cells_study import (
     ENDLESS,
     alive,
     computed,
-    finished_count,
     run,
     start,
     wait_for,
@@ -29,32 +27,6 @@ if TYPE_CHECKING:
 
     from gradprobe.studies.schema import Study
     from gradprobe.studies.workplace import Note
-
-
-def test_kill_9_loses_no_finished_cell_and_leaves_no_worker(
-    tmp_path: Path, study: Study, log: Path
-) -> None:
-    many = with_seeds(study, list(range(24)))  # enough not to end before the blow falls
-    folder = tmp_path / "results"
-    process = start(tmp_path, many)
-    wait_for(lambda: finished_count(folder) >= 6)
-    before = read_results(folder)
-    process.kill()
-    process.communicate()
-    wait_for(lambda: not alive(log))
-    after = read_results(folder)
-    finished = [record.hash for record in after.cells]
-    assert set(finished) >= {record.hash for record in before.cells}
-    assert 6 <= len(finished) < 48
-    attempts = len(computed(log))
-    assert attempts - len(finished) <= 2  # those that were being computed
-
-    summary = run(many, folder)
-    assert (summary.finished, summary.computed) == (48, 48 - len(finished))
-    assert len(computed(log)) == attempts + 48 - len(finished)
-    undisturbed = tmp_path / "undisturbed"
-    run(many, undisturbed)
-    pd.testing.assert_frame_equal(load(folder), load(undisturbed))
 
 
 def test_kill_9_ends_workers_that_are_in_the_middle_of_a_cell(

@@ -17,6 +17,7 @@ from gradprobe.studies.engines.ray import imported_ray
 from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.reading import parse_study
+from gradprobe.studies.running import run_study
 from gradprobe.studies.store import load
 
 if TYPE_CHECKING:
@@ -106,6 +107,7 @@ def test_a_study_on_a_cluster_of_which_a_node_is_killed(
         run(many, local, **options)
         pd.testing.assert_frame_equal(load(folder), load(local), check_exact=True)
 
+        _check_that_real_cells_are_the_same(tmp_path, study, cluster.options)
         (log / "released").unlink()
         killed = run(with_seeds(study, [KILLED]), tmp_path / "killed", engine=cluster.options)
         ((_, reason),) = killed.failures
@@ -121,6 +123,17 @@ def test_a_study_on_a_cluster_of_which_a_node_is_killed(
             )
     finally:
         cluster.shutdown()
+
+
+def _check_that_real_cells_are_the_same(
+    tmp_path: Path, study: Study, options: EngineOptions
+) -> None:
+    one = parse_study(study.text.replace("seeds = [0, 1]", "seeds = [3]"), "small.toml")
+    run_study(one, tmp_path / "real_ray", engine=options)
+    run_study(one, tmp_path / "real_local", workers=2)
+    local = load(tmp_path / "real_local")
+    assert local["value"].notna().sum() > 100
+    pd.testing.assert_frame_equal(load(tmp_path / "real_ray"), local, check_exact=True)
 
 
 def _check_that_sigterm_saves_trainings(
