@@ -25,6 +25,7 @@ PACKAGES = (
     "gate",
     "studies",
     "reports",
+    "tuning",
 )
 """Packages whose public functions and classes have a page of their own."""
 
@@ -116,7 +117,7 @@ def _public(package: str) -> tuple[str, ...]:
 
 def _entries(title: str, names: tuple[str, ...]) -> str:
     """Return a page with an entry for each function and class; constants and modules have none."""
-    parts = [f"# {title}\n"]
+    parts = [f"# {title}\n", f"{_without_examples(importlib.import_module(title))}\n"]
     for name in names:
         package, _, attribute = name.rpartition(".")
         thing = getattr(importlib.import_module(package), attribute)
@@ -124,6 +125,10 @@ def _entries(title: str, names: tuple[str, ...]) -> str:
             place = f"{thing.__module__}.{thing.__qualname__}"
             parts.append(_entry(place, name, members=isinstance(thing, type)))
     return "\n".join(parts)
+
+
+def _without_examples(package: object) -> str:
+    return (inspect.getdoc(package) or "").partition("\n\nExamples\n---")[0]
 
 
 def _table_page() -> str:
