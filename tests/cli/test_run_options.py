@@ -6,18 +6,15 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
+from command_in_process import gradprobe
 
 from gradprobe import studies
-from gradprobe.cli import app
 from gradprobe.studies.estimate import Price, cost_in_words, grid_in_words
 from gradprobe.studies.grid import cells
 from gradprobe.studies.writer import Stored
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typer.testing import Result
 
 STUDY = """\
 name = "options"
@@ -48,10 +45,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "options.toml").write_text(STUDY)
     (tmp_path / "trained.toml").write_text(STUDY.replace('"options"', '"trained"') + TRAINING)
     return tmp_path
-
-
-def gradprobe(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
 
 
 @pytest.mark.usefixtures("here")

@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from command_in_process import gradprobe
 from study_texts import SMALL_STUDY, SWEPT_STUDY, TRAINED_STUDY
-from typer.testing import CliRunner
 
-from gradprobe.cli import app
 from gradprobe.listing import shipped_study_files
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="module")
 def validator() -> Any:
-    printed = CliRunner().invoke(app, ["schema"])
+    printed = gradprobe("schema")
     assert printed.exit_code == 0
     found = json.loads(printed.stdout)
     jsonschema.Draft202012Validator.check_schema(found)
