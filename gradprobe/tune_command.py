@@ -12,7 +12,6 @@ from gradprobe import reports, studies
 from gradprobe.command import MISSING_RESULTS, failure, reported
 from gradprobe.errors import StudyFileError
 from gradprobe.studies.interruption import InterruptedStudyError
-from gradprobe.tuning.component_table import NEEDED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -82,6 +81,8 @@ def _check(study: studies.Study) -> None:
             f"{study.file_name}: training: expected no trainings, since candidates are ranked "
             "before any; take the table [training] out, or copy the file without it"
         )
+    from gradprobe.tuning.component_table import NEEDED  # noqa: PLC0415 - imports pandas
+
     missing = [name for name in NEEDED if name not in study.probes]
     if missing:
         lines = "".join(f"\n  [probes.{name}]" for name in missing)
