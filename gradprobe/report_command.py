@@ -39,6 +39,14 @@ def report(
             "last of several.",
         ),
     ] = None,
+    export: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Write report.md, every figure as SVG and PNG, and every table as CSV into this "
+            "folder, too: for papers and pull requests.",
+        ),
+    ] = None,
 ) -> None:
     """Write the report of stored results, or of what changed between several.
 
@@ -49,9 +57,11 @@ def report(
     name = REPORT_NAME if len(results) == 1 else COMPARISON_NAME
     path = results[-1] / name if output is None else output
     try:
-        reports.write_report(results, path)
+        reports.write_report(results, path, export)
     except NothingMeasuredError as error:
         raise failure(f"error: {error}", MISSING_RESULTS) from error
     except NotComparableError as error:
         raise failure(f"not comparable: {error}", MISSING_RESULTS) from error
     print(path)
+    if export is not None:
+        print(export / "report.md")

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from gradprobe.reports.number_tables import NumberTable
 
-_PHONE: dict[str, Any] = {"width": 360, "height": 320, "room": 12}
+_PHONE: dict[str, Any] = {"width": 360, "height": 320, "room": 18}
 _LINE = 1.7
 _MATRICES = {"vector_field": "vector field", "step": "step Jacobian"}
 _TIMES = {"end_to_end": "t", "tail": "T − t"}
@@ -77,6 +77,17 @@ def series_key(table: pd.DataFrame, name: str) -> Key:
     """
     style = look(position(table, name))
     return Key(name, ROLES[style.colour], _dashes(style.dashes))
+
+
+def unseen_key(name: str) -> Key:
+    """Return the legend's entry of a series that is listed, but not drawn.
+
+    Examples
+    --------
+    >>> unseen_key("LSTM").variable
+    '--muted'
+    """
+    return Key(name, "--muted", "1.7 3.4")
 
 
 class TaskCharts(NamedTuple):

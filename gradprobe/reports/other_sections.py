@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from gradprobe.reports import dynamics_answer, training_answer
 from gradprobe.reports import training_illustrations as illustrations
 from gradprobe.reports.accuracy_tables import accuracy_tables
-from gradprobe.reports.illustrations import series_key
+from gradprobe.reports.illustrations import series_key, unseen_key
 from gradprobe.reports.portraits import portraits
 from gradprobe.reports.series import present
 from gradprobe.reports.survival import relations
@@ -21,15 +21,21 @@ from gradprobe.reports.trainings import (
 from gradprobe.reports.tuning_section import tuning_section
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     import pandas as pd
 
+    from gradprobe.reports.choice import Choice
     from gradprobe.reports.contract import Cell
+    from gradprobe.reports.illustrations import Key
+    from gradprobe.reports.survival import Relation
 
 
 def other_sections(
-    table: pd.DataFrame, cells: Sequence[Cell], order: Sequence[str]
+    table: pd.DataFrame,
+    cells: Sequence[Cell],
+    order: Sequence[str],
+    choice: Choice | None = None,
 ) -> dict[str, Any]:
     """Return what the templates of these sections need; what was not measured is empty.
 
@@ -41,6 +47,8 @@ def other_sections(
         The finished cells.
     order
         Models in the order in which they are to be shown.
+    choice
+        Those that are drawn and listed; all if None.
 
     Examples
     --------
@@ -49,22 +57,38 @@ def other_sections(
     >>> any(other_sections(results.table, results.cells, []).values())
     False
     """
-    rows = training_rows(table, order)
     runs = trainings(table, cells)
     found = outcomes(runs, cells)
     related = relations(table, runs)
-    every = portraits(table, order)
-    ends = at_the_end(table, order)
+    shown = table if choice is None else table[table["model"].isin(choice.drawn)]
+    rows = training_rows(shown, order)
+    every = portraits(shown, order)
+    ends = at_the_end(shown, order)
     failed = not_learned(ends, found)
-    keys = {name: series_key(rows, name) for name in present(rows)}
+    drawn = {name: series_key(rows, name) for name in present(rows)}
+    listed = found if choice is None or found.empty else found[found["model"].isin(choice.listed)]
     return {
         "training_answer": training_answer.answer(found, related) if len(found) else None,
-        "accuracy_tables": accuracy_tables(found, cells, keys),
+        "accuracy_tables": accuracy_tables(listed, cells, _keys(listed, drawn)),
         "learning": illustrations.learning_charts(rows),
-        "survival": illustrations.survival_charts(related, list(keys)),
+        "survival": illustrations.survival_charts(
+            [_of(relation, drawn) for relation in related], list(drawn)
+        ),
         "moduli": illustrations.moduli_charts(ends, failed) if len(ends) else [],
         "failed": failed,
         "dynamics_answer": dynamics_answer.answer(every) if every else None,
         "portraits": illustrations.portrait_panels(every),
         "tuning": tuning_section(table),
     }
+
+
+def _of(relation: Relation, models: Collection[str]) -> Relation:
+    """Keep the points of the models that are drawn."""
+    points = relation.points
+    return relation._replace(points=points[points["model"].isin(list(models))])
+
+
+def _keys(listed: pd.DataFrame, drawn: Mapping[str, Key]) -> dict[str, Key]:
+    """Return the legend's entries; models that are listed and not drawn have a dotted grey one."""
+    models = [] if listed.empty else [str(model) for model in listed["model"].unique()]
+    return {model: drawn.get(model, unseen_key(model)) for model in models}

@@ -12,6 +12,7 @@ import pandas as pd
 from gradprobe import _version
 from gradprobe.errors import NothingMeasuredError
 from gradprobe.reports import illustrations, number_tables, numbers, provenance, scripts
+from gradprobe.reports.choice import choice_of
 from gradprobe.reports.findings import find
 from gradprobe.reports.further_sections import cost_charts, further_sections
 from gradprobe.reports.other_sections import other_sections
@@ -23,6 +24,7 @@ from gradprobe.reports.unresolved import unresolved
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from gradprobe.reports.choice import Choice
     from gradprobe.reports.comparison import Comparison
     from gradprobe.reports.contract import Cell, Results
 
@@ -58,32 +60,44 @@ def build_report(
     >>> build_report(example_results(models=1, lengths=[8]))[:15]
     '<!DOCTYPE html>'
     """
-    finished = [cell for cell in results.cells if provenance.is_finished(cell)]
     check_measured(results)
+    finished = [cell for cell in results.cells if provenance.is_finished(cell)]
     order = list(dict.fromkeys(cell.label for cell in results.cells))
-    others = other_sections(results.table, finished, order)
     measured = results.table[~results.table["probe"].isin(APART)]
     table = with_series(measured, order) if len(measured) else None
-    further = further_sections(table)
+    summary = None if table is None else summarise(table)
+    choice = choice_of(results, finished, table, summary)
+    drawn = table if table is None or not choice.sentence else _only(measured, choice.drawn, order)
+    others = other_sections(results.table, finished, order, choice)
+    further = further_sections(drawn)
     told = any((*others.values(), *further.values()))
-    environment = _environment()
+    gradients = {} if drawn is None else _gradients(drawn, finished, order)
+    if table is not None and summary is not None:
+        gradients |= _answer(table, summary, choice, gradients["keys"])
     script = scripts.script()
-    return environment.get_template("report.html.j2").render(
-        study=results.study,
-        command=command,
-        version=_version.__version__,
-        css=_template("report.css"),
-        script=script,
-        policy=scripts.content_security_policy(script),
-        comparison=comparison,
-        facts=provenance.facts(finished),
-        gaps=provenance.gaps(results),
-        gradients=table is not None and (_says_much(measured) or not told),
-        unresolved=None if table is None else unresolved(table),
-        **({} if table is None else _gradients(table, finished, order)),
-        **others,
-        **further,
-        cost=cost_charts(results.table, finished, order),
+    return (
+        _environment()
+        .get_template("report.html.j2")
+        .render(
+            study=results.study,
+            command=command,
+            version=_version.__version__,
+            css=_template("report.css"),
+            script=script,
+            policy=scripts.content_security_policy(script),
+            comparison=comparison,
+            selection=choice.sentence,
+            facts=provenance.facts(finished),
+            gaps=provenance.gaps(results),
+            gradients=table is not None and (_says_much(measured) or not told),
+            unresolved=None if drawn is None else unresolved(drawn),
+            **gradients,
+            **others,
+            **further,
+            cost=cost_charts(
+                results.table, [cell for cell in finished if cell.label in choice.drawn], order
+            ),
+        )
     )
 
 
@@ -104,12 +118,35 @@ def check_measured(results: Results) -> None:
         raise NothingMeasuredError(_nothing(results))
 
 
-def _gradients(table: pd.DataFrame, cells: Sequence[Cell], order: Sequence[str]) -> dict[str, Any]:
-    summary, tasks = summarise(table), illustrations.by_task(table, order)
+def _only(table: pd.DataFrame, models: Sequence[str], order: Sequence[str]) -> pd.DataFrame:
+    """Return the rows of some models, with a column ``series`` of its own."""
+    rows = table[table["model"].isin(models)]
+    return with_series(rows if len(rows) else table.head(1), order)
+
+
+def _answer(
+    table: pd.DataFrame,
+    summary: pd.DataFrame,
+    choice: Choice,
+    keys: dict[str, illustrations.Key],
+) -> dict[str, Any]:
+    """Return what is said of all models, and the table of those that are listed."""
+    models = table.drop_duplicates("series").set_index("series")["model"].astype(object)
+    listed = summary[[models.get(name) in {*choice.listed, None} for name in summary.index]]
+    unseen = {
+        str(name): illustrations.unseen_key(str(name)) for name in listed.index if name not in keys
+    }
     return {
         "findings": find(table, summary),
         "lengths": sorted({int(length) for length in summary["length"].dropna()}),
-        "summary": summary.reset_index().to_dict("records"),
+        "summary": listed.reset_index().to_dict("records"),
+        "keys": {**keys, **unseen},
+    }
+
+
+def _gradients(table: pd.DataFrame, cells: Sequence[Cell], order: Sequence[str]) -> dict[str, Any]:
+    tasks = illustrations.by_task(table, order)
+    return {
         "real_parts": real_part_summary(table).reset_index().to_dict("records"),
         "keys": illustrations.series_keys(table, tasks.values()),
         "seconds": _seconds(table, cells),

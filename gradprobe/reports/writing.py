@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from gradprobe.errors import ArgumentError, StoreError
 from gradprobe.reports.comparison import compare_results
+from gradprobe.reports.exported_files import export_report
 from gradprobe.reports.merging import Named, merged, short_names
 from gradprobe.reports.page import build_report, check_measured
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 
 
 def write_report(
-    results_folders: str | Path | Sequence[str | Path], output_path: str | Path
+    results_folders: str | Path | Sequence[str | Path],
+    output_path: str | Path,
+    export: str | Path | None = None,
 ) -> Path:
     """Read results and write their report, in one step: never half a file.
 
@@ -31,6 +34,8 @@ def write_report(
         with.
     output_path
         The HTML file.
+    export
+        A folder for the same as Markdown, SVG, PNG and CSV; none if not given.
 
     Returns
     -------
@@ -55,8 +60,11 @@ def write_report(
         [results_folders] if isinstance(results_folders, str | Path) else list(results_folders)
     )
     results, comparison = read(folders)
-    command = shlex.join(["gradprobe", "report", *map(str, folders), "-o", str(output_path)])
+    words = ["gradprobe", "report", *map(str, folders), "-o", str(output_path)]
+    command = shlex.join([*words, *([] if export is None else ["--export", str(export)])])
     write_text(output_path, build_report(results, command, comparison))
+    if export is not None:
+        export_report(results, comparison, export, command)
     return Path(output_path)
 
 
