@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self, TextIO
 
 from rich.console import Console, Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.workplace import Note
 
+ECHO = 3
+"""Columns left free at the end of a line, where a terminal shows ^C without beginning a new one."""
 NARROW = 100
-"""Columns of a terminal below which the latest value of a training is left out."""
+"""Columns of a terminal below which a training's bar and its latest value are left out."""
 
 
 def terminal_reporter(stream: TextIO, *, verbose: bool) -> LiveReporter:
@@ -74,6 +77,7 @@ class LiveReporter(Reporter):
             TextColumn("{task.fields[left]}", markup=False),
             console=console,
         )
+        bar = [] if self._narrow else [BarColumn(bar_width=10)]
         self._cells = Progress(
             SpinnerColumn(),
             TextColumn(
@@ -81,13 +85,13 @@ class LiveReporter(Reporter):
                 markup=False,
                 table_column=Column(no_wrap=True, overflow="ellipsis", ratio=1),
             ),
-            BarColumn(bar_width=10),
+            *bar,
             TextColumn("{task.fields[how]}", markup=False, table_column=Column(no_wrap=True)),
             TimeElapsedColumn(),
             expand=True,
             console=console,
         )
-        self.display = Group(self._study, self._cells)
+        self.display = Padding(Group(self._study, self._cells), (0, ECHO, 0, 0))
         self._live = Live(self.display, console=console)
         self._bar = self._study.add_task(CHECKING, total=None, left="", count="")
         self._running: dict[str, TaskID] = {}
@@ -118,12 +122,13 @@ class LiveReporter(Reporter):
     def progressed(self, cell: Cell, note: Note) -> None:
         """Say how far the training is."""
         latest = "" if note.value is None or self._narrow else f"{note.metric} {note.value:.3g}  "
+        left = time_left(note.seconds_left)
         self._cells.update(
             self._running[cell.hash],
             total=note.iterations,
             completed=note.iteration,
             how=f"{note.iteration}/{note.iterations}  {note.rate:.3g}/s  {latest}"
-            f"{time_left(note.seconds_left)}",
+            f"{left.removeprefix('about ') if self._narrow else left}",
         )
 
     def retried(self, cell: Cell, cause: str) -> None:
@@ -139,7 +144,7 @@ class LiveReporter(Reporter):
 
     def stopping(self) -> None:
         """Say why the end is not yet there."""
-        self._study.update(self._bar, description=STOPPING, left="", count="")
+        self._print(STOPPING)
 
     def ended(self, cell: Cell, outcome: Outcome) -> None:
         """Say which cell has ended."""
