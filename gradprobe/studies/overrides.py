@@ -122,22 +122,37 @@ def overridden(text: str, overrides: Sequence[Override], file_name: str) -> str:
     [training]
     iterations = 10  # few
     """
-    document = tomlkit.parse(text)
     wanted = tomllib.loads(text)
+    changes: list[tuple[tuple[str | int, ...], Any]] = []
     for override in overrides:
         try:
             for path in _targets(wanted, override.path):
                 _put(wanted, path, override.value)
-                _put(document, path, override.value)
+                changes.append((path, override.value))
         except LookupError as error:
-            raise StudyFileError(
-                f"{file_name}: --set {override.written}: {error.args[0]}"
-            ) from error
-    changed = tomlkit.dumps(document)
-    if tomllib.loads(changed) != wanted:  # what tomlkit cannot edit in place is written anew
+            reason = f"--set {override.written}: {error.args[0]}"
+            raise StudyFileError(f"{file_name}: {reason}") from error
+    changed = _edited(text, changes)
+    if changed is None or tomllib.loads(changed) != wanted:
         changed = tomlkit.dumps(wanted)
     command = shlex.join(["gradprobe", "run", file_name, *_options(overrides)])
     return "".join(f"# {line}\n" for line in command.splitlines()) + changed
+
+
+def _edited(text: str, changes: Sequence[tuple[tuple[str | int, ...], Any]]) -> str | None:
+    """Return `text` with `changes`, comments and all; None where tomlkit cannot change it so.
+
+    It fails in many ways where a value takes the place of one of another kind.
+    """
+    document = tomlkit.parse(text)
+    try:
+        for path, value in changes:
+            _put(document, path, value)
+        changed = tomlkit.dumps(document)
+        tomllib.loads(changed)
+    except (AttributeError, LookupError, TypeError, ValueError):
+        return None
+    return changed
 
 
 def _options(overrides: Sequence[Override]) -> Iterator[str]:

@@ -43,6 +43,9 @@ def changed(text: str, *overrides: str) -> dict[str, Any]:
         ("tasks.padded.options.length=100", ["tasks", 1, "options", "length"], 100),
         ("probes.condition={ x = 'a' }", ["probes", "condition", "x"], "a"),
         ("sweep.training.learning_rate=[0.1, 1]", ["sweep", "training", "learning_rate"], [0.1, 1]),
+        ("models[1]=0", ["models", 1], 0),
+        ("grid=3", ["grid"], 3),
+        ("tasks={ a = 1 }", ["tasks"], {"a": 1}),
         ('question="Does a = b?"', ["question"], "Does a = b?"),
     ],
 )
