@@ -5,5 +5,5 @@ import torch
 # Matrices in tests are small: a second thread only waits, above all on a busy machine.
 torch.set_num_threads(1)
 
-# The gate's fixtures: a second conftest.py would be a second module of that name to mypy.
-pytest_plugins = ["gate_fixtures"]
+# Fixtures of several files: a second conftest.py would be a second module of that name to mypy.
+pytest_plugins = ["gate_fixtures", "browsing"]

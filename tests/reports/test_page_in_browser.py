@@ -1,25 +1,14 @@
-"""The page in headless Chromium: wide and light, narrow and dark, with and without JavaScript."""
+"""The page in headless Chromium: wide and light, narrow and dark, on paper, without JavaScript."""
 
 from __future__ import annotations
 
-import os
-import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from browsing import NARROW, RESULTS, WIDE, Visit
 
-from gradprobe.reports import build_report
-from gradprobe.reports.example import example_results
-from gradprobe.reports.example_trainings import (
-    example_dynamics,
-    example_moduli,
-    example_trainings,
-)
-
-REQUIRED = os.environ.get("GRADPROBE_REQUIRE_BROWSER") == "1"
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 pytestmark = pytest.mark.browser
 
 # Boxes that stick out of the page, leaving out those that scroll on their own.
@@ -28,6 +17,17 @@ STICKING_OUT = """() => [...document.querySelectorAll('body *')].filter(element 
     const box = element.getBoundingClientRect();
     return box.width > 0 && (box.right > window.innerWidth + 1 || box.left < -1);
 }).map(element => element.outerHTML.slice(0, 200))"""
+
+# Texts of a drawing that reach more than half way into the margin of the page.
+OUTSIDE = """() => [...document.querySelectorAll('svg[role=img]')].flatMap(drawing => {
+    if (!drawing.getBoundingClientRect().width) return [];
+    const frame = drawing.getBoundingClientRect();
+    return [...drawing.querySelectorAll('text')].filter(text => {
+        const box = text.getBoundingClientRect();
+        return box.left < frame.left - 8 || box.right > frame.right + 8
+            || box.top < frame.top - 8 || box.bottom > frame.bottom + 8;
+    }).map(text => `${drawing.querySelector('title').textContent}: ${text.textContent}`);
+})"""
 
 # Pairs of texts in one drawing whose boxes overlap by more than two pixels either way.
 OVERLAPPING = """() => [...document.querySelectorAll('svg[role=img]')].flatMap(drawing => {
@@ -40,149 +40,132 @@ OVERLAPPING = """() => [...document.querySelectorAll('svg[role=img]')].flatMap(d
 })"""
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        path = None
-    if path is None:
-        if REQUIRED:
-            pytest.fail("GRADPROBE_REQUIRE_BROWSER=1, and playwright or Chromium is not installed")
-        pytest.skip("needs playwright (pip install 'gradprobe[browser]') and Chromium")
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        yield chromium
-        chromium.close()
-
-
-LABELS = ["<script>document.title = 'broken'</script>", "a" * 200]
-
-
-@pytest.fixture(scope="module")
-def report(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / "report.html"
-    results = example_results(models=9, labels=LABELS, seeds=3, units=32)
-    path.write_text(build_report(results), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module", params=["trainings", "moduli", "dynamics"])
-def other_report(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    results = {
-        "trainings": lambda: example_trainings(labels=LABELS, tasks=["<i>MNIST</i> " * 9]),
-        "moduli": lambda: example_moduli(seeds=1),
-        "dynamics": lambda: example_dynamics(seeds=4),
-    }[request.param]()
-    path = tmp_path_factory.mktemp(request.param) / "report.html"
-    path.write_text(build_report(results), encoding="utf-8")
-    return path
-
-
-class Visit:
-    """A page that was opened, with what went over the network and onto the console."""
-
-    def __init__(self, browser: Any, report: Path, **options: Any) -> None:
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
-        self.requests: list[str] = []
-        self.messages: list[str] = []
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda message: self.messages.append(message.text))
-        self.page.on("pageerror", lambda error: self.messages.append(str(error)))
-        self.page.goto(report.as_uri(), wait_until="load")
-
-
-WIDE = {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"}
-NARROW = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark"}
+@pytest.fixture(scope="module", params=list(RESULTS))
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture(scope="module", params=[WIDE, NARROW], ids=["wide, light", "narrow, dark"])
-def visit(request: pytest.FixtureRequest, browser: Any, report: Path) -> Iterator[Visit]:
-    opened = Visit(browser, report, **request.param)
+def visit(
+    request: pytest.FixtureRequest, browser: Any, report: Callable[[str], Path], name: str
+) -> Iterator[Visit]:
+    opened = Visit(browser, report(name), reduced_motion="reduce", **request.param)
+    opened.unfold()
     yield opened
     opened.context.close()
 
 
-def test_nothing_is_fetched_and_the_console_is_silent(visit: Visit, report: Path) -> None:
-    assert visit.requests == [report.as_uri()]
+def test_nothing_is_fetched_and_the_console_is_silent(visit: Visit) -> None:
+    assert visit.requests == [visit.page.url.partition("#")[0]]
     assert visit.messages == []
-    assert visit.page.title() == "gradient_decay · gradprobe"
+    assert visit.page.title().endswith(" · gradprobe")
 
 
-def test_nothing_is_cut_off(visit: Visit) -> None:
+def test_nothing_is_cut_off_and_no_text_covers_another(visit: Visit) -> None:
     size = "[document.documentElement.scrollWidth, document.documentElement.clientWidth]"
     scroll, client = visit.page.evaluate(size)
     assert scroll <= client
     assert visit.page.evaluate(STICKING_OUT) == []
-
-
-def test_no_text_of_a_figure_covers_another(visit: Visit) -> None:
+    assert visit.page.evaluate(OUTSIDE) == []
     assert visit.page.evaluate(OVERLAPPING) == []
 
 
 def test_every_figure_is_as_large_as_it_should_be(visit: Visit) -> None:
-    drawings = visit.page.locator("svg[role=img]:visible")
-    assert drawings.count() >= 18
-    for drawing in drawings.all():
-        box = drawing.bounding_box()
-        assert box["width"] > 150
-        assert box["height"] > 120
-
-
-@pytest.mark.parametrize("options", [WIDE, NARROW], ids=["wide, light", "narrow, dark"])
-def test_pages_of_trainings_and_trajectories(
-    browser: Any, other_report: Path, options: dict[str, Any]
-) -> None:
-    opened = Visit(browser, other_report, **options)
-    opened.page.evaluate("document.querySelectorAll('details').forEach(d => { d.open = true })")
-    assert opened.requests == [other_report.as_uri()]
-    assert opened.messages == []
-    assert opened.page.evaluate(STICKING_OUT) == []
-    assert opened.page.evaluate(OVERLAPPING) == []
-    for drawing in opened.page.locator("svg[role=img]:visible").all():
-        box = drawing.bounding_box()
-        assert min(box["width"], box["height"]) > 100
-    for link in opened.page.locator("nav a").all():
-        assert opened.page.locator(link.get_attribute("href")).is_visible()
-    opened.context.close()
-
-
-def test_colours_follow_the_scheme(visit: Visit) -> None:
-    script = """() => {
-        const line = document.querySelector('svg[role=img] path[style*="--series-1"]');
-        return [getComputedStyle(document.body).backgroundColor, getComputedStyle(line).stroke];
-    }"""
-    dark = visit.page.viewport_size["width"] == 390
-    expected = ["rgb(21, 23, 27)", "rgb(106, 174, 242)"]
-    if not dark:
-        expected = ["rgb(255, 255, 255)", "rgb(31, 95, 168)"]
-    assert visit.page.evaluate(script) == expected
+    sizes = visit.page.evaluate(
+        "() => [...document.querySelectorAll('svg[role=img]')].map(drawing =>"
+        " drawing.getBoundingClientRect()).filter(box => box.width).map(b => [b.width, b.height])"
+    )
+    assert len(sizes) >= 3
+    assert min(min(size) for size in sizes) > 100
 
 
 def test_links_of_the_contents_lead_to_their_headings(visit: Visit) -> None:
-    for link in visit.page.locator("nav a").all():
-        link.click()
-        target = visit.page.locator(link.get_attribute("href"))
-        assert target.bounding_box()["y"] < visit.page.viewport_size["height"]
+    links = visit.page.locator("nav a")
+    assert links.count() >= 3
+    for number in range(links.count()):
+        target = visit.page.locator(links.nth(number).get_attribute("href"))
+        visit.unfold()
+        links.nth(number).click()
         assert target.is_visible()
+    box = target.bounding_box()
+    assert box is not None
+    assert -1 <= box["y"] < visit.page.viewport_size["height"]
 
 
-def test_the_page_is_the_same_without_javascript(browser: Any, report: Path) -> None:
-    pages = [
-        Visit(browser, report, java_script_enabled=enabled, **WIDE) for enabled in (True, False)
-    ]
-    shots = [opened.page.screenshot(full_page=True, animations="disabled") for opened in pages]
-    for opened in pages:
+def test_colours_follow_the_scheme(browser: Any, report: Callable[[str], Path], name: str) -> None:
+    script = """() => {
+        const line = document.querySelector('svg[role=img] path[style*="--series-1"]');
+        const own = getComputedStyle(document.documentElement).getPropertyValue('--series-1');
+        const probe = document.body.appendChild(document.createElement('i'));
+        probe.style.color = own;
+        const style = getComputedStyle(line);
+        return [getComputedStyle(document.body).backgroundColor, own.trim(),
+                [style.stroke, style.fill].includes(getComputedStyle(probe).color)];
+    }"""
+    found = []
+    for options in (WIDE, NARROW):
+        opened = Visit(browser, report(name), **options)
+        found.append(opened.page.evaluate(script))
         opened.context.close()
-    assert shots[0] == shots[1]
+    assert [background for background, _, _ in found] == ["rgb(255, 255, 255)", "rgb(21, 23, 27)"]
+    assert found[0][1] != found[1][1]
+    assert all(drawn for _, _, drawn in found)
 
 
-def test_it_can_be_printed(browser: Any, report: Path) -> None:
-    opened = Visit(browser, report, **NARROW)
-    opened.page.emulate_media(media="print", color_scheme="light")
-    assert opened.page.locator("nav").is_hidden()
-    assert opened.page.locator(".chart.wide").first.is_visible()
-    assert opened.page.pdf()[:5] == b"%PDF-"
+def test_the_page_can_be_read_without_javascript(
+    browser: Any, report: Callable[[str], Path], name: str
+) -> None:
+    opened = Visit(browser, report(name), java_script_enabled=False, **NARROW)
+    page = opened.page
+    assert opened.messages == []
+    assert page.locator("button").count() == 0
+    assert page.locator("nav a").first.is_visible()
+    assert page.locator("#models").is_hidden()
+    tables = page.locator("details.numbers")
+    assert tables.count() >= 1
+    assert tables.first.locator("td").first.is_hidden()
+    tables.first.locator("summary").click()
+    assert tables.first.locator("td").first.is_visible()
+    opened.context.close()
+
+
+def test_it_can_be_printed(browser: Any, report: Callable[[str], Path]) -> None:
+    opened = Visit(browser, report("dynamics"), **NARROW)
+    page = opened.page
+    assert page.locator("main details .small").first.is_hidden()
+    page.evaluate("dispatchEvent(new Event('beforeprint'))")
+    page.emulate_media(media="print", color_scheme="light")
+    for hidden in ("nav", ".tools", ".numbers", ".anchor", ".narrow"):
+        assert page.locator(hidden).first.is_hidden()
+    assert page.locator(".wide").first.is_visible()
+    assert page.locator("main details .small").first.is_visible()
+    assert page.pdf()[:5] == b"%PDF-"
+    page.evaluate("dispatchEvent(new Event('afterprint'))")
+    page.emulate_media(media="screen")
+    assert page.locator("main details .small").first.is_hidden()
+    opened.context.close()
+
+
+def test_nothing_moves_for_those_who_ask_for_that(
+    browser: Any, report: Callable[[str], Path]
+) -> None:
+    script = """() => [getComputedStyle(document.documentElement).scrollBehavior,
+        getComputedStyle(document.querySelector('svg [data-series]')).transitionDuration]"""
+    found = {}
+    for motion in ("reduce", "no-preference"):
+        opened = Visit(browser, report("moduli"), reduced_motion=motion, **WIDE)
+        found[motion] = opened.page.evaluate(script)
+        opened.context.close()
+    assert found == {"reduce": ["auto", "0s"], "no-preference": ["smooth", "0.15s"]}
+
+
+def test_no_other_script_runs(browser: Any, report: Callable[[str], Path]) -> None:
+    opened = Visit(browser, report("moduli"), **WIDE)
+    opened.page.evaluate("""() => {
+        const script = document.createElement('script');
+        script.textContent = 'window.intruded = true';
+        document.body.append(script);
+    }""")
+    assert opened.page.evaluate("window.intruded") is None
+    assert "Content Security Policy" in opened.messages[0]
     opened.context.close()

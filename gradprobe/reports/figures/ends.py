@@ -20,7 +20,7 @@ SPACING = 15.0
 """Least distance between the middles of two labels, in CSS pixels."""
 
 _LEADER, _SAMPLE, _GAP = 16.0, 22.0, 5.0
-_CHARACTER = 6.7
+_CHARACTER = 7.4
 _FEWEST_LETTERS = 6
 
 

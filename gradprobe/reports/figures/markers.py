@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 LINE = 17.0
 """Height of an entry in CSS pixels."""
 
-_CHARACTER = 6.7
+_CHARACTER = 7.4
 _INDENT = 14.0
 
 

@@ -71,7 +71,8 @@ def accuracy_against_gradient(
     below = LINE * len(entries) + 12 if narrow else 0
     with drawing():
         figure = pixels(width, max(height, LINE * len(entries) + 70) + below)
-        axes = axes_within(figure, left=64, right=room, bottom=48 + below, top=14)
+        left = 94 if points["test"].isna().any() else 64  # room for the word "diverged"
+        axes = axes_within(figure, left=left, right=room, bottom=48 + below, top=14)
         _scales(axes, points, length, narrow=narrow)
         for name, style in entries:
             with marked(axes, name):

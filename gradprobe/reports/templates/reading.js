@@ -53,11 +53,14 @@
   const printWhatIsFolded = () => {
     let opened = [];
     addEventListener("beforeprint", () => {
-      opened = [...document.querySelectorAll("main details:not(.numbers):not([open])")];
-      opened.forEach((details) => { details.open = true; });
+      for (const details of document.querySelectorAll("main details:not(.numbers):not([open])")) {
+        details.open = true;
+        opened.push(details);
+      }
     });
     addEventListener("afterprint", () => {
       opened.forEach((details) => { details.open = false; });
+      opened = [];
     });
   };
 

@@ -1,6 +1,6 @@
 // Tables: sorted by the buttons in their headings, filtered by words, saved as CSV.
 {
-  const FEWEST_ROWS_TO_FILTER = 8;
+  const FEWEST_ROWS_TO_FILTER = 6;
   const SMALL_PRINT = ".range, .detail";
   const NUMBER = /^[+-]?(?:Infinity|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)/;
   const collator = new Intl.Collator("en", { numeric: true });
