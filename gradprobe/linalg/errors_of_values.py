@@ -60,13 +60,17 @@ def stated_errors(
     """
     count, unit = values.shape[-1], torch.finfo(dtype).eps / 2
     structural = torch.arange(count) >= rank.unsqueeze(-1)
-    of_steps, of_product, reversal = (part[..., :count].cpu() for part in sensitivity)
-    of_steps = _largest_around(of_steps.masked_fill(structural, 0.0))
+    of_steps, of_product, reversal, strayed = (part[..., :count].cpu() for part in sensitivity)
+    of_steps, strayed = (
+        _largest_around(part.masked_fill(structural, 0.0)) for part in (of_steps, strayed)
+    )
     # A row's norm is at most this many times its largest entry.
     of_steps = of_steps * math.sqrt(sensitivity.of_steps.shape[-1])
     of_factors = unit * (4 * math.sqrt(steps) + 4) * of_product
     of_logarithms = torch.finfo(torch.float64).eps * (2 * math.sqrt(steps) + 1) * values.abs()
-    error = AMPLITUDE * unit * of_steps + of_factors + of_logarithms
+    # To first order, straying is a part of `of_steps`.
+    of_strays = (AMPLITUDE * unit * strayed).square()
+    error = AMPLITUDE * unit * of_steps + of_strays + of_factors + of_logarithms
     taken_over = sensitivity.reversal.cpu().amax(-1, keepdim=True) > TAKEN_OVER
     own = reversal <= torch.where(taken_over, NEAR, FARTHEST_BACK)
     error = torch.where((error <= LINEAR) & own, error, torch.inf)

@@ -16,9 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 
+from gradprobe.linalg.groups import largest_of_group, together, within_rank
+
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from gradprobe.linalg.groups import Groups
 
 WEAK = 1e-6
 """A relative diagonal entry of R below this: the column may depend on those before it."""
@@ -56,6 +59,10 @@ class UpperFactor(NamedTuple):
         log |r_ii|, float64.
     order
         The order of the columns: indices into those of Y. None: as they are.
+    rows
+        The size of the row of Y that stands where r_ii does, as `Sizes` has it.
+    largest
+        The size of the largest row of Y, or of its group.
     kept
         False where a column is zero because the rank is deficient. None: no column is.
     """
@@ -64,6 +71,8 @@ class UpperFactor(NamedTuple):
     R: Tensor
     log_diagonal: Tensor
     order: Tensor | None
+    rows: Tensor
+    largest: Tensor
     kept: Tensor | None = None
 
 
@@ -105,18 +114,38 @@ def sizes_of(matrix: Tensor) -> Sizes:
     return Sizes(rows, columns, rows.sort(descending=True).values)
 
 
-def factor(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
+def factor(
+    Y: Tensor, order: Tensor | None, sizes: Sizes, groups: Groups | None = None
+) -> UpperFactor:
     """Factor Y, its columns taken in `order`, stably row by row.
 
-    That is Householder QR with the largest rows first.
+    That is Householder QR with the largest rows first. The zeros between groups stay zeros.
     """
+    if groups is not None:
+        return _factor_in_groups(Y, order, sizes, groups)
     row_order = descending(sizes.rows)
     Q, R = torch.linalg.qr(take_rows(take_columns(Y, order), row_order))
     back = None if row_order is None else row_order.argsort(dim=-1)
-    return UpperFactor(take_rows(Q, back), R, _log_diagonal(R), order)
+    return _upper_factor(take_rows(Q, back), R, order, sizes)
 
 
-def factor_even(Y: Tensor, order: Tensor | None) -> UpperFactor:
+def _factor_in_groups(Y: Tensor, order: Tensor | None, sizes: Sizes, groups: Groups) -> UpperFactor:
+    """Factor each group by itself; R is upper triangular in the order of all columns, too."""
+    if order is None:
+        order = torch.arange(Y.shape[-1], device=Y.device).expand(sizes.columns.shape)
+    column_order = together(order, groups.columns)
+    largest_first = sizes.rows.argsort(dim=-1, descending=True, stable=True)
+    row_order = together(largest_first, groups.rows)
+    Q, R = torch.linalg.qr(take_rows(take_columns(Y, column_order), row_order))
+    back = column_order.argsort(dim=-1).gather(-1, order)
+    Q = take_rows(take_columns(Q, back), row_order.argsort(dim=-1))
+    R = take_rows(take_columns(R, back), back)
+    rows = sizes.rows.gather(-1, row_order).gather(-1, back)
+    largest = largest_of_group(sizes.rows, groups).gather(-1, order)
+    return UpperFactor(Q, R, _log_diagonal(R), order, rows, largest)
+
+
+def factor_even(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
     """Do the same in three quarters of the time where all rows are of similar size.
 
     Q = Y R^−1 satisfies Q R = Y to rounding, and is as orthogonal as rounding times the condition
@@ -125,7 +154,12 @@ def factor_even(Y: Tensor, order: Tensor | None) -> UpperFactor:
     columns = take_columns(Y, order)
     R = torch.geqrf(columns)[0].triu()
     Q = torch.linalg.solve_triangular(R, columns, upper=True, left=False)
-    return UpperFactor(Q, R, _log_diagonal(R), order)
+    return _upper_factor(Q, R, order, sizes)
+
+
+def _upper_factor(Q: Tensor, R: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
+    rows = sizes.sorted_rows
+    return UpperFactor(Q, R, _log_diagonal(R), order, rows, rows[..., :1])
 
 
 def _log_diagonal(R: Tensor) -> Tensor:
@@ -148,7 +182,7 @@ def log_deficit(factors: UpperFactor, sizes: Sizes) -> Tensor:
     r the sorted sizes of the rows and s those of the columns. A large deficit: the column depends
     on those before it. An empty row or column: +inf.
     """
-    expected = (sizes.sorted_rows - sizes.sorted_rows[..., :1]) + take(sizes.columns, factors.order)
+    expected = (factors.rows - factors.largest) + take(sizes.columns, factors.order)
     return (expected - factors.log_diagonal).nan_to_num(nan=torch.inf, neginf=torch.inf)
 
 
@@ -160,7 +194,7 @@ def log_loss(factors: UpperFactor, sizes: Sizes, steps: int = 1) -> Tensor:
     Over k steps each costs the k-th root of r_i / s_i, with s the sizes of the columns, and all of
     them s_i / |r_ii| at the end.
     """
-    rows = sizes.sorted_rows
+    rows = factors.rows
     if steps > 1:
         columns = take(sizes.columns, factors.order)
         rows = columns + (rows - columns) / steps
@@ -218,12 +252,20 @@ def refactored(graded: Graded) -> Graded:
     return join(Graded(L, sorted_.d, W), factors)._replace(U=sorted_.U @ factors.Q)
 
 
-def rebalanced(graded: Graded) -> tuple[Tensor, UpperFactor, Tensor]:
-    """Return L', the factors of L' diag(e^d), and W, of a product with d descending."""
-    W, L = (part.mT for part in torch.linalg.qr(graded.V.mT))
+def rebalanced(graded: Graded, groups: Groups | None = None) -> tuple[Tensor, UpperFactor, Tensor]:
+    """Return L', the factors of L' diag(e^d), and W, of a product with d descending.
+
+    `groups`: of the columns of V, which stand for the rows of M's steps, and of its rows.
+    """
+    if groups is None:
+        W, L = (part.mT for part in torch.linalg.qr(graded.V.mT))
+    else:
+        whole = factor(graded.V.mT, None, sizes_of(graded.V.mT), groups)
+        W, L = whole.Q.mT, whole.R.mT
+        groups = groups._replace(rows=groups.columns)
     L = graded_lower(L, graded.d)
     sizes = sizes_of(L)
-    return L, factor(L, descending(sizes.columns + graded.d), sizes), W
+    return L, factor(L, descending(sizes.columns + graded.d), sizes, groups), W
 
 
 def graded_lower(L: Tensor, d: Tensor) -> Tensor:
@@ -238,7 +280,7 @@ def truncated(
     d: Tensor,
     sizes: Sizes,
     factors: UpperFactor,
-    rank: Tensor,
+    rank: Tensor | Groups,
     least: float = WEAK,
 ) -> UpperFactor:
     """Take all columns of Y diag(e^d) beyond `rank` for zero, and see that these are dependent.
@@ -253,11 +295,12 @@ def truncated(
     factors
         What `factor` returned.
     rank
-        At most how many columns are independent, (*batch_shape), int64.
+        At most how many columns are independent, (*batch_shape), int64, or of each group.
     least
         A relative diagonal entry of R below this counts as weak.
     """
-    kept = (torch.arange(Y.shape[-1], device=Y.device) < rank.unsqueeze(-1)).expand(d.shape)
+    groups = None if isinstance(rank, torch.Tensor) else rank
+    kept = _within_rank(d, factors.order, rank)
     dead = d == -torch.inf
     demoted = take(dead, factors.order)
     strength = -log_deficit(factors, sizes)
@@ -269,14 +312,23 @@ def truncated(
         position = strength.argsort(dim=-1, descending=True, stable=True)
         demoted = demoted.gather(-1, position)
         order = position if factors.order is None else factors.order.gather(-1, position)
-        factors = factor(Y, order, sizes)
+        factors = factor(Y, order, sizes, groups)
         strength = -log_deficit(factors, sizes)
+        kept = _within_rank(d, factors.order, rank)
         weak = kept & ~demoted & (strength < math.log(least))
     kept = kept & (factors.log_diagonal > -torch.inf)
     return factors._replace(kept=None if bool(kept.all()) else kept)
 
 
-def restriction(graded: Graded, rows: Tensor, rank: Tensor) -> tuple[UpperFactor, Tensor]:
+def _within_rank(d: Tensor, order: Tensor | None, rank: Tensor | Groups) -> Tensor:
+    """Return which columns, in `order`, come first, up to the rank, of all or of their group."""
+    entries = torch.arange(d.shape[-1], device=d.device).expand(d.shape)
+    if isinstance(rank, torch.Tensor):
+        return entries < rank.unsqueeze(-1)
+    return within_rank(entries if order is None else order, rank)
+
+
+def restriction(graded: Graded, rows: Tensor, rank: Tensor | Groups) -> tuple[UpperFactor, Tensor]:
     """Factor what is left of U when all rows but those where `rows`, (size), is true are zero.
 
     Rows of an orthogonal U may be nearly dependent, far above rounding: only a column at the level
@@ -284,7 +336,8 @@ def restriction(graded: Graded, rows: Tensor, rank: Tensor) -> tuple[UpperFactor
     """
     Y = graded.U * rows.unsqueeze(-1)
     sizes = sizes_of(Y)
-    factors = factor(Y, descending(sizes.columns + graded.d), sizes)
+    groups = None if isinstance(rank, torch.Tensor) else rank
+    factors = factor(Y, descending(sizes.columns + graded.d), sizes, groups)
     least = 8 * Y.shape[-1] * torch.finfo(Y.dtype).eps
     factors = truncated(Y, graded.d, sizes, factors, rank, least)
     return factors, log_loss(factors, sizes)

@@ -35,11 +35,14 @@ class Sensitivity(NamedTuple):
     reversal
         By how many nats the spread of the values, to the largest or to the smallest of them, has
         shrunk again from its widest.
+    strayed
+        How far the directions have strayed into those that are zero, in units of rounding.
     """
 
     of_steps: Tensor
     of_product: Tensor
     reversal: Tensor
+    strayed: Tensor
 
 
 class History:
@@ -136,7 +139,7 @@ class History:
             part.sqrt().nan_to_num(nan=torch.inf) for part in (of_steps, of_product)
         )
         reversal = torch.zeros_like(of_steps) if self._reversal is None else self._reversal.amax(0)
-        return Sensitivity(of_steps, of_product, reversal)
+        return Sensitivity(of_steps, of_product, reversal, torch.zeros_like(of_steps))
 
 
 def _without_zeros(d: Tensor) -> Tensor:

@@ -28,7 +28,8 @@ class StepOperator(Protocol):
     def dense(self) -> Tensor:
         """Return the matrix, (*batch_shape, size, size).
 
-        Its exact zeros must be the structural ones. Called only at a step that is ill-conditioned
+        Its exact zeros must be the structural ones. Called at the first step, at each one as long
+        as zeros keep some entries of the state apart from others, at a step that is ill-conditioned
         or singular, and at each step after rows of the product became zero.
         """
         ...

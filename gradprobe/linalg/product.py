@@ -12,6 +12,7 @@ from torch import Tensor
 from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg import graded
+from gradprobe.linalg.delicate import delicate_factors, dense, has_even_columns
 from gradprobe.linalg.errors_of_values import stated_errors
 from gradprobe.linalg.history import History
 from gradprobe.linalg.operators import check_dtype, check_step
@@ -19,8 +20,9 @@ from gradprobe.linalg.passage import arrive, onwards, standstill, without_copies
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
 from gradprobe.linalg.spectrum import Spectrum
+from gradprobe.linalg.strays import Move, Strays
 from gradprobe.linalg.stride import DELICATE, Stride
-from gradprobe.linalg.structure import propagate_zeros
+from gradprobe.linalg.structure import Structure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,9 +43,6 @@ EVEN = math.log(1e3)
 
 SINGULAR = math.log(1e4)
 """At a deficit beyond this, a single step is always factored alone before J U is."""
-
-SPREAD = 30.0
-"""Columns of J whose sizes differ by less than this factor need not be factored alone."""
 
 ORDINARY = {torch.float64: 2.0**100, torch.float32: 2.0**20}
 """Factor at once where the columns' largest entry leaves 1 / this … this: more may overflow."""
@@ -129,9 +128,10 @@ class GradedProduct:
         self._has_lost = False
         self._history = History()
         self._since, self._span = 0, 1
-        self._live = torch.ones(*self.batch_shape, self.size, dtype=torch.bool, device=device)
-        self._started, self._full = self._live, True
-        self._rank = torch.full(self.batch_shape, self.size, device=device)
+        # Perturbed copies keep no zeros, so that nothing keeps the groups of their entries apart.
+        grouped = self.repetitions == 0
+        self._structure = Structure(self.batch_shape, self.size, zeros.device, grouped=grouped)
+        self._strays = Strays(zeros[0], 1 / torch.finfo(dtype).eps)
         source = torch.Generator().manual_seed(0) if generator is None else generator
         self._perturbation = Perturbation(copies, self.size, identity, source)
         self._U = self._columns = start
@@ -148,13 +148,15 @@ class GradedProduct:
             steps and must not change.
         """
         check_step(step, self.steps + 1, (*self.batch_shape, self.size, self.size), self.dtype)
+        if self._structure.grouped:
+            self._structure.join(dense(step))
         self._multiply(step.clone() if isinstance(step, Tensor) else step, self.steps + 1)
         self.steps += 1
 
     def log_singular_values(self) -> Spectrum:
         """Return the log singular values of M, with their errors; M stays as it is."""
         product = self._factored()
-        return product._spectrum(product._at, self.size, product._rank)
+        return product._spectrum(product._at, self.size, product._structure.ranks)
 
     def factors(self, chosen: slice | Tensor | None = None) -> graded.Graded:
         r"""Return U, d, V of :math:`M = U \mathrm{diag}(e^d) V`; M stays as it is.
@@ -213,36 +215,40 @@ class GradedProduct:
         row_mask, column_mask = self._mask("rows", rows), self._mask("columns", columns)
         product = self._factored()
         count = min(int(row_mask.sum()), int(column_mask.sum()))
-        block, rank = product._block(row_mask, column_mask)
-        return product._spectrum(block, count, rank, column_mask)
+        block, ranks = product._block(row_mask, column_mask)
+        return product._spectrum(block, count, ranks, column_mask)
 
     def _block(self, rows: Tensor, columns: Tensor) -> tuple[graded.Graded, Tensor]:
-        """Set all else to zero in this product; return what is left, transposed, and its rank."""
-        rank_of_rows = self._rank.minimum((self._live & rows).sum(-1))
-        rank = rank_of_rows.minimum((self._started & columns).sum(-1))
+        """Set all else to zero in this product; return what is left, transposed, and its ranks."""
+        structure = self._structure
+        ranks_of_rows = structure.ranks_in(rows)
+        ranks = structure.ranks_between(ranks_of_rows, columns)
         self._refactor()
         self._at = self._perturbation.of_factors(self._at)
-        factors, loss = graded.restriction(self._at, rows, rank_of_rows)
+        factors, loss = graded.restriction(self._at, rows, structure.limits(ranks_of_rows))
+        loss = self._with_strays(factors, self._at.d, loss)
         way = onwards(standstill(self._at.V), factors, loss)
         self._at = graded.join(self._at, factors)
         self._history.append(without_copies(way), self._at.d[0])
         turned = graded.transposed(self._at)
-        return graded.join(turned, graded.restriction(turned, columns, rank)[0]), rank
+        limits = structure.limits(ranks)
+        return graded.join(turned, graded.restriction(turned, columns, limits)[0]), ranks
 
     def _spectrum(
-        self, values_of: graded.Graded, count: int, rank: Tensor, columns: Tensor | None = None
+        self, values_of: graded.Graded, count: int, ranks: Tensor, columns: Tensor | None = None
     ) -> Spectrum:
         """Return the spectrum of `values_of`: this product, or what is left of it in `columns`."""
-        own = graded.Graded(*(part[:1] for part in values_of))
+        own, rank = graded.Graded(*(part[:1] for part in values_of)), ranks.sum(-1)
         values = log_singular_values(own)[0, ..., :count]
         order = graded.descending(self._at.d[0])
         V = graded.take_rows(self._at.V[0].double(), order)
         sensitivity = self._history.sensitivity(V if columns is None else V * columns, order, rank)
+        sensitivity = sensitivity._replace(strayed=graded.take(self._strays.farthest, order))
         error = stated_errors(values, sensitivity, rank.cpu(), self.steps, self.dtype)
         return Spectrum(values, error, error <= self.tolerance)
 
     def _mask(self, name: str, chosen: slice | Tensor) -> Tensor:
-        mask = torch.zeros(self.size, dtype=torch.bool, device=self._live.device)
+        mask = torch.zeros(self.size, dtype=torch.bool, device=self._at.d.device)
         try:
             mask[chosen] = True
         except (IndexError, TypeError) as error:
@@ -275,29 +281,30 @@ class GradedProduct:
         even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
         # A column that is zero would be divided by what rounding has left of it.
         even = even and (self._dead is self._no_zeros or not bool(self._dead.any()))
-        factors = graded.factor_even(Y, order) if even else graded.factor(Y, order, sizes)
+        groups = self._structure.groups() if self._structure.grouped else None
+        if even and groups is None:
+            factors = graded.factor_even(Y, order, sizes)
+        else:
+            factors = graded.factor(Y, order, sizes, groups)
         deficit = self._largest_deficit(factors, sizes, d)
-        calm = deficit < DELICATE and self._full
+        calm = deficit < DELICATE and self._structure.full
         if not calm and len(steps) > 1:
             self._repeat(steps)
-        elif calm or (deficit < SINGULAR and self._full and self._has_even_columns(steps[0])):
+        elif calm or (deficit < SINGULAR and self._structure.full and has_even_columns(steps[0])):
             self._stride.passed(deficit)
-            self._go_on(factors, graded.log_loss(factors, sizes, len(steps)))
+            self._go_on(factors, d, graded.log_loss(factors, sizes, len(steps)))
         else:
-            self._go_on(*self._delicate_factors(steps[0], d))
+            step = dense(steps[0])
+            self._structure.follow(step, first=self.steps == 0)
+            factors, loss = delicate_factors(step, self._U, d, self._perturbation, self._structure)
+            self._go_on(factors, d, loss)
             if self._since:
                 self._arrive()
 
-    def _has_even_columns(self, step: Tensor | StepOperator) -> bool:
-        """Return whether no column of J is so small that it would drown in J U."""
-        columns = (step if isinstance(step, Tensor) else step.dense()).abs().amax(-2)
-        return bool((columns.amax(-1) < SPREAD * columns.amin(-1)).all())
-
-    def _go_on(self, factors: graded.UpperFactor, log_loss: Tensor) -> None:
+    def _go_on(self, factors: graded.UpperFactor, d: Tensor, log_loss: Tensor) -> None:
         """Take the factors of J U; let V absorb them once there are enough."""
+        log_loss = self._with_strays(factors, d, log_loss)
         factors = graded.without_zeros(factors, self._dead)
-        # A column of which nothing is left is one of rounding errors: it cannot be worse.
-        log_loss = log_loss.clamp(max=-math.log(torch.finfo(self.dtype).eps))
         self._passage = onwards(self._passage, factors, log_loss)
         self._has_lost = bool((log_loss > LOST).any())
         self._dead = self._no_zeros if factors.kept is None else ~factors.kept
@@ -305,6 +312,19 @@ class GradedProduct:
         self._since += 1
         if self._since >= self._span:
             self._arrive()
+
+    def _with_strays(self, factors: graded.UpperFactor, d: Tensor, log_loss: Tensor) -> Tensor:
+        """Go on to the basis of these factors; return the loss, what has strayed included."""
+        # A column of which nothing is left is one of rounding errors: it cannot be worse.
+        log_loss = log_loss.clamp(max=-math.log(torch.finfo(self.dtype).eps))
+        self._structure.reordered(factors.order)
+        if self._dead is self._no_zeros and factors.kept is None:
+            return log_loss
+        strayed = self._strays.step(self._move(factors, d, log_loss))
+        return torch.logaddexp(2 * log_loss, strayed.log()) / 2
+
+    def _move(self, factors: graded.UpperFactor, d: Tensor, log_loss: Tensor) -> Move:
+        return Move(factors, d, log_loss, self._structure.within_reach()).without_copies()
 
     def _arrive(self) -> None:
         """Let V absorb what has been passed; restore its condition where that has grown."""
@@ -323,7 +343,14 @@ class GradedProduct:
         """Restore the condition of V, and take note of the new basis as of another step."""
         order = graded.descending(self._at.d)
         U, d, V = graded.sorted_by_size(self._at)
-        L, factors, W = graded.rebalanced(graded.Graded(U, d, V))
+        self._structure.reordered(order)
+        groups = self._structure.groups() if self._structure.grouped else None
+        L, factors, W = graded.rebalanced(graded.Graded(U, d, V), groups)
+        self._structure.reordered(factors.order)
+        if self._dead is not self._no_zeros:
+            self._strays.turn(
+                None if order is None else order[0], self._move(factors, d, torch.zeros_like(d))
+            )
         factors = graded.without_zeros(factors, d == -torch.inf)
         self._at = graded.join(graded.Graded(L, d, W), factors)
         self._at = self._at._replace(U=U @ factors.Q)
@@ -332,7 +359,8 @@ class GradedProduct:
         way = onwards(way._replace(A=inverse), factors, torch.full_like(d, -torch.inf))
         self._history.append(without_copies(way), self._at.d[0])
         self._U = self._columns = self._at.U
-        self._dead = self._at.d == -torch.inf
+        dead = self._at.d == -torch.inf
+        self._dead = dead if bool(dead.any()) else self._no_zeros
 
     def _logarithms(self) -> Tensor:
         """Return d as it is now, V being left behind."""
@@ -351,6 +379,7 @@ class GradedProduct:
         twin = copy.copy(self)
         twin._perturbation, twin._stride = self._perturbation.copied(), copy.copy(self._stride)
         twin._history, twin._pending = self._history.copied(), list(self._pending)
+        twin._structure, twin._strays = copy.copy(self._structure), self._strays.copied()
         while twin._pending:
             twin._factor()
         if twin._since:
@@ -363,35 +392,3 @@ class GradedProduct:
         """Return the largest deficit of a column that is not zero already."""
         deficit, dead = graded.log_deficit(factors, sizes), graded.take(self._dead, factors.order)
         return float(deficit.masked_fill(dead, -torch.inf).max())
-
-    def _delicate_factors(
-        self, operator: Tensor | StepOperator, d: Tensor
-    ) -> tuple[graded.UpperFactor, Tensor]:
-        """Factor J U diag(e^d) when J is ill-conditioned or singular; return the log loss, too.
-
-        J is factored alone first, J = Q_J R_J, because small columns of J would drown in J U. Then
-        R_J U has graded rows only, which row-sorted QR does not mix. Columns beyond the rank that
-        the zeros of the steps allow get d = −inf.
-        """
-        step = operator if isinstance(operator, Tensor) else operator.dense()
-        self._follow_zeros(step)
-        J, sizes = self._perturbation.of_product(step.expand(self._U.shape).clone())
-        inner = graded.factor(J, graded.descending(sizes.columns), sizes)
-        rows_of_step, own = sizes.sorted_rows, graded.log_deficit(inner, sizes)
-        Y, sizes = self._perturbation.of_product(inner.R @ graded.take_rows(self._U, inner.order))
-        factors = graded.factor(Y, graded.descending(sizes.columns + d), sizes)
-        factors = graded.truncated(Y, d, sizes, factors, self._rank)
-        # Rounding errors in R_J are relative to the rows of J, and to its columns.
-        of_step = (rows_of_step - factors.log_diagonal).nan_to_num(nan=-torch.inf, posinf=torch.inf)
-        loss = torch.logaddexp(graded.log_loss(factors, sizes), of_step.minimum(own))
-        if factors.kept is not None:
-            loss = loss.masked_fill(~factors.kept, -torch.inf)
-        return factors._replace(Q=inner.Q @ factors.Q), loss
-
-    def _follow_zeros(self, step: Tensor) -> None:
-        """Bound the rank by the exact zeros of this step and all before."""
-        if self.steps == 0:
-            self._started = (step != 0).any(-2)
-        self._live, rank = propagate_zeros(step, self._live)
-        self._full = bool(self._live.all())
-        self._rank = self._rank.minimum(rank)

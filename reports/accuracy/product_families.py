@@ -188,7 +188,7 @@ def rounding_of(step: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 def assert_honest(spectrum: Spectrum, exact: np.ndarray) -> None:
     """Fail if a value is farther from `exact` than its own stated error."""
     values, errors = spectrum.log_singular_values.numpy(), spectrum.error.numpy()
-    off = np.abs(values - exact)
+    off = distance(values, exact)
     worse = np.flatnonzero(~(off <= errors))
     table = [f"{i}: got {values[i]!r}, exact {exact[i]!r}, stated {errors[i]:.1e}" for i in worse]
     assert not table, "farther off than stated at " + "; ".join(table)

@@ -55,7 +55,8 @@ def test_a_dependence_without_zeros_is_unresolved_not_minus_infinity() -> None:
     steps = [orthogonal_matrix(8, generator) for _ in range(5)]
     steps[2] = steps[2].copy()
     steps[2][1] = steps[2][0]
-    spectrum = absorbed(steps).log_singular_values()
+    # LAPACK leaves exact zero of the dependent row, or rounding, whose neighbour is less certain.
+    spectrum = absorbed(steps, tolerance=1e-5).log_singular_values()
     assert spectrum.resolved[:-1].all()
     assert spectrum.error[-1] == torch.inf
 
