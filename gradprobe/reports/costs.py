@@ -50,15 +50,16 @@ def costs(table: pd.DataFrame, cells: Sequence[Cell]) -> pd.DataFrame:
     """
     runs = trainings(table, cells)
     done = {
-        (row.task, row.model, row.seed): row.iterations
+        (str(row.task), str(row.model), row.seed): int(str(row.iterations))
         for row in runs[["task", "model", "seed", "iterations"]].itertuples(index=False)
     }
-    longest = table.groupby(["task", "model"], observed=True)["length"].max().to_dict()
-    rows = []
+    lengths = table.groupby(["task", "model"], observed=True)["length"].max().dropna()
+    longest = {key: int(length) for key, length in lengths.items()}
+    rows: list[tuple[str, str, str, float]] = []
     for cell in cells:
         trained = done.get((cell.task, cell.label, cell.seed))
         steps = trained or longest.get((cell.task, cell.label))
-        if cell.seconds is not None and cell.seconds > 0 and not pd.isna(steps) and steps:
+        if cell.seconds is not None and cell.seconds > 0 and steps:
             unit = TRAINING if trained else PROBING
             rows.append((cell.label, cell.task, unit, cell.seconds / float(steps)))
     every = pd.DataFrame(rows, columns=["model", "task", "unit", "seconds"])

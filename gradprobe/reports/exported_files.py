@@ -111,8 +111,9 @@ def export_report(
         text = _markdown(results, comparison, (table, summary), figures, choice.sentence, command)
         (place / "report.md").write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
-        name = error.filename or folder
-        raise StoreError(f"{name}: the report cannot be written: {error.strerror}") from error
+        raise StoreError(
+            f"{error.filename or folder}: the report cannot be written: {error.strerror}"
+        ) from error
     return [place / "report.md", *files]
 
 

@@ -52,7 +52,7 @@ def attribution(rows: pd.DataFrame) -> str:
     >>> attribution(rows)
     'After 9 steps: sum −3.00, recurrent matrix 1.00, activation −4.00, carry 0.00; 2 runs.'
     """
-    last = rows.loc[rows["step"].idxmax()]
+    last = rows.sort_values("step").iloc[-1]
     parts = [f"{name} {logarithm(float(last[quantity]))}" for quantity, name in NAMES.items()]
     return (
         f"After {plural(int(last['step']), 'step')}: sum {logarithm(float(last['total']))}, "

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from gradprobe.reports.contract import Cell
+    from gradprobe.reports.number_tables import Cell as Number
 
 
 class PanelSection(NamedTuple):
@@ -114,7 +115,8 @@ def _spectrum_map(table: pd.DataFrame) -> PanelSection | None:
     sigma = select(table, "log_sigma", "end_to_end")
     if sigma.empty or sigma["length"].nunique() < 2:
         return None
-    panels, rows = [], []
+    panels: list[Panel] = []
+    rows: list[tuple[Number, ...]] = []
     for number, name in enumerate(present(sigma)):
         mine = sigma[sigma["series"] == name]
         runs = spectrum_runs(mine)

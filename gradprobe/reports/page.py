@@ -71,9 +71,10 @@ def build_report(
     others = other_sections(results.table, finished, order, choice)
     further = further_sections(drawn)
     told = any((*others.values(), *further.values()))
-    gradients = {} if drawn is None else _gradients(drawn, finished, order)
+    gradients = {} if drawn is None else _gradients(drawn, order)
     if table is not None and summary is not None:
         gradients |= _answer(table, summary, choice, gradients["keys"])
+        gradients["seconds"] = _seconds(table, finished)
     script = scripts.script()
     return (
         _environment()
@@ -144,12 +145,11 @@ def _answer(
     }
 
 
-def _gradients(table: pd.DataFrame, cells: Sequence[Cell], order: Sequence[str]) -> dict[str, Any]:
+def _gradients(table: pd.DataFrame, order: Sequence[str]) -> dict[str, Any]:
     tasks = illustrations.by_task(table, order)
     return {
         "real_parts": real_part_summary(table).reset_index().to_dict("records"),
         "keys": illustrations.series_keys(table, tasks.values()),
-        "seconds": _seconds(table, cells),
         **_figures(table, tasks),
     }
 

@@ -79,7 +79,7 @@ def test_classes_of_singular_values_are_runs_from_the_top() -> None:
 def test_the_map_has_a_box_for_every_run_and_a_column_for_every_length() -> None:
     results = example_results(models=1, lengths=[10, 20, 40], seeds=1, units=8)
     axes = singular_spectrum_map(with_series(results.table), legend=False).axes[0]
-    corners = sum(len(patch.get_path().vertices) for patch in axes.patches)
+    corners = sum(np.asarray(patch.get_path().vertices).shape[0] for patch in axes.patches)
     sigma = with_series(results.table)
     runs = spectrum_runs(sigma[sigma["quantity"] == "log_sigma"])
     assert corners == 5 * len(runs)
@@ -101,14 +101,13 @@ def test_attribution_adds_up_over_the_steps_and_over_the_parts() -> None:
     np.testing.assert_allclose(sums["total"], -1.25 * steps)
     np.testing.assert_allclose(sums["log_growth_activation"], -2.0 * steps)
     np.testing.assert_allclose(sums[list(PARTS)].sum(axis=1), sums["total"])
-    assert (sums["runs"].unique(), sums["left_out"].unique()) == ([2], [2])
+    assert sums["runs"].unique().tolist() == sums["left_out"].unique().tolist() == [2]
 
 
 def test_areas_reach_as_far_as_the_parts() -> None:
     figure = decay_areas(with_series(attribution("a", (0.5, -1.5, -0.25))), legend=False)
-    heights = np.concatenate(
-        [area.get_paths()[0].vertices[:, 1] for area in figure.axes[0].collections]
-    )
+    areas = [area.get_paths()[0].vertices for area in figure.axes[0].collections]
+    heights = np.concatenate([np.asarray(vertices)[:, 1] for vertices in areas])
     assert heights.max() == pytest.approx(4 * 0.5)
     assert heights.min() == pytest.approx(-4 * 1.75)
 
@@ -139,7 +138,7 @@ def test_the_sign_of_the_largest_exponent_needs_twice_its_error() -> None:
         "(0.2); it is negative in calm (−0.2); it is of a sign that is not certain in open (0.2)."
     )
     line = lyapunov_spectrum(with_series(exponents("a", [0.5, 0.25, -1.0]))).axes[0].get_lines()[0]
-    np.testing.assert_allclose(line.get_ydata(), [0.5, 0.25, -1.0])
+    np.testing.assert_allclose(np.asarray(line.get_ydata(), dtype=float), [0.5, 0.25, -1.0])
 
 
 def test_costs_are_seconds_over_steps_with_their_range() -> None:
@@ -165,8 +164,8 @@ def test_costs_are_seconds_over_steps_with_their_range() -> None:
         "parameters": [77.0, pytest.approx(np.nan, nan_ok=True)],
     }
     first, second = cost_of_models(found.iloc[:1]).axes
-    assert first.get_lines()[1].get_xdata()[0] == 4.0
-    assert second.get_lines()[0].get_xdata()[0] == 77.0
+    assert np.asarray(first.get_lines()[1].get_xdata())[0] == 4.0
+    assert np.asarray(second.get_lines()[0].get_xdata())[0] == 77.0
 
 
 def page(table: pd.DataFrame, labels: list[str]) -> Page:
