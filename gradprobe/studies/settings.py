@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from gradprobe.errors import ArgumentError
 from gradprobe.studies.choices import ModelChoice, TaskChoice, TaskException, stated
 from gradprobe.training.protocol import TrainingProtocol
 
@@ -96,8 +97,19 @@ def settings(study: Study) -> list[Setting]:
     Parameters
     ----------
     study
-        A checked study.
+        A checked study, its sweeps carried out, as `gradprobe.studies.load_study` returns it.
+
+    Raises
+    ------
+    ArgumentError
+        Its sweeps are not carried out.
     """
+    swept = [*(model.sweep for model in study.models), *(task.sweep for task in study.tasks)]
+    if study.sweep or any(swept):
+        raise ArgumentError(
+            "expected a study whose sweeps are carried out: read it by load_study or parse_study, "
+            "or pass it through gradprobe.studies.expansion.expanded"
+        )
     return [
         Setting(study, model, task)
         for task in study.tasks

@@ -7,10 +7,12 @@ import tomllib
 import pytest
 from study_texts import SMALL_STUDY, SWEPT_STUDY, TRAINED_STUDY
 
-from gradprobe.errors import StudyFileError
+from gradprobe.errors import ArgumentError, StudyFileError
+from gradprobe.studies.expansion import expanded
 from gradprobe.studies.grid import cells, digest
 from gradprobe.studies.lines import key_lines, line_of
 from gradprobe.studies.reading import parse_study
+from gradprobe.studies.schema import Study
 
 WRITTEN_OUT = """\
 name = "swept"
@@ -123,6 +125,14 @@ def test_the_hashes_of_cells_have_not_changed(text: str, expected: str) -> None:
     """A finished cell in anybody's store is known by its hash."""
     hashes = [cell.hash for cell in cells(parse_study(text, "study.toml"))]
     assert digest(hashes)[:16] == expected
+
+
+def test_a_sweep_is_never_left_out_silently() -> None:
+    written = Study.model_validate(tomllib.loads(SWEPT_STUDY))
+    with pytest.raises(ArgumentError, match="whose sweeps are carried out"):
+        cells(written)
+    study, mistakes = expanded(written)
+    assert (len(cells(study)), mistakes) == (32, [])
 
 
 def test_every_key_of_a_file_is_found_in_its_line() -> None:
