@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from gradprobe.studies.workplace import CHECKPOINT_SUFFIX, NOTE_SUFFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
     from pathlib import Path
 
     from gradprobe.studies.grid import Cell
@@ -96,16 +96,20 @@ class Recorder:
         self._data = data
         self.computed = 0
 
-    def record(self, cell: Cell, outcome: Outcome) -> None:
-        """Store what came of `cell`.
+    def record(self, ended: Sequence[tuple[Cell, Outcome]]) -> None:
+        """Store what came of cells.
 
         Parameters
         ----------
-        cell, outcome
-            As of `gradprobe.studies.writer.Writer.record`.
+        ended
+            The cells, and what came of them.
         """
-        self._writer.record(cell, {**self._origin, "task": self._data[cell.task]}, outcome)
-        if not outcome.failed:
-            self.computed += 1
-            if cell.trains:
-                self._checkpoints.remove([cell.hash])
+        self._writer.record_all(
+            (cell, {**self._origin, "task": self._data[cell.task]}, outcome)
+            for cell, outcome in ended
+        )
+        finished = [cell for cell, outcome in ended if not outcome.failed]
+        self.computed += len(finished)
+        trained = {cell.hash for cell in finished if cell.trains}
+        if trained:
+            self._checkpoints.remove(trained)

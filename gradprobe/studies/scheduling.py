@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.2
 SECONDS_BETWEEN_LOOKS = 1.0
 """How often the notes of running trainings are read, and what is running is stored."""
+SECONDS_BETWEEN_COMMITS = 0.05
+"""Cells that end in quick succession are stored together: a commit waits for the disk."""
 SECONDS_OF_DOUBT = 0.5
 """A worker that ends may be the first sign of a signal to the whole group of processes."""
 TERMINATED = Lost("its worker process was ended by SIGTERM")
@@ -93,7 +95,7 @@ class Surroundings:
     checkpoint_of
         Returns the file that a cell's training is saved to.
     record
-        Called in this process with every cell that has ended and its outcome.
+        Called in this process with cells that have ended and their outcomes, to store them.
     beat
         Called now and then with what is running and how many seconds are left.
     monitor
@@ -106,7 +108,7 @@ class Surroundings:
 
     place: str
     checkpoint_of: Callable[[Cell], Path]
-    record: Callable[[Cell, Outcome], None]
+    record: Callable[[Sequence[tuple[Cell, Outcome]]], None]
     beat: Callable[[Sequence[RunningCell], float | None], None]
     monitor: Monitor
     forecast: Forecast
@@ -144,7 +146,8 @@ class Scheduler:
         self._waiting: deque[Cell] = deque()
         self._running: dict[int, _Running] = {}
         self._losses: Counter[str] = Counter()
-        self._looked = 0.0
+        self._ended: list[tuple[Cell, Outcome]] = []
+        self._looked = self._saved = 0.0
 
     def run(self, cells: Sequence[Cell], interruption: Interruption) -> None:
         """Compute `cells`, in this order.
@@ -167,10 +170,13 @@ class Scheduler:
             while self._waiting or self._running:
                 self._fill()
                 self._look()
-                for ticket, answer in self._engine.wait(TICK_SECONDS):
+                tick = SECONDS_BETWEEN_COMMITS if self._ended else TICK_SECONDS
+                for ticket, answer in self._engine.wait(tick):
                     self._take(self._running.pop(ticket), answer, interruption)
                 interruption.check()
                 self._end_what_takes_too_long()
+                if not self._running or time.monotonic() - self._saved > SECONDS_BETWEEN_COMMITS:
+                    self._save()
             self._around.monitor.remaining(0.0)
         except InterruptedStudyError:
             self._give_up()
@@ -212,10 +218,19 @@ class Scheduler:
         self._end(cell, running.failed(f"{loss.cause}; it was tried {times} times"))
 
     def _end(self, cell: Cell, outcome: Outcome) -> None:
-        self._around.record(cell, outcome)
-        if not outcome.failed:
-            self._around.forecast.ended(cell, outcome.seconds)
-        self._around.monitor.ended(cell, outcome)
+        self._ended.append((cell, outcome))
+
+    def _save(self) -> None:
+        """Store what has ended since the last time; only then it is told."""
+        if not self._ended:
+            return
+        self._around.record(self._ended)
+        ended, self._ended = self._ended, []
+        for cell, outcome in ended:
+            if not outcome.failed:
+                self._around.forecast.ended(cell, outcome.seconds)
+            self._around.monitor.ended(cell, outcome)
+        self._saved = time.monotonic()
 
     def _end_what_takes_too_long(self) -> None:
         limit = self._around.time_limit
@@ -243,7 +258,8 @@ class Scheduler:
                 if isinstance(answer, Outcome) and not answer.interrupted:
                     self._end(running.cell, answer)
             if not seconds:
-                return
+                break
+        self._save()
 
     def _look(self) -> None:
         """Tell everybody how far things are, if that was not done just now."""

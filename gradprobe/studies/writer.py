@@ -1,7 +1,6 @@
-"""Writing the store of a study's results: one process at a time, one transaction per cell.
+"""Writing the store of a study's results: one process at a time, a cell whole or not at all.
 
-A finished cell is committed before anything else happens: a process killed at any moment loses
-none.
+A cell is called finished once it is committed: a process killed at any moment loses none.
 """
 
 from __future__ import annotations
@@ -26,6 +25,17 @@ if TYPE_CHECKING:
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.schema import Study
+
+
+INSERTION = """
+INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (hash) DO UPDATE SET
+    status = excluded.status, provenance = excluded.provenance, started = excluded.started,
+    finished = excluded.finished, seconds = excluded.seconds,
+    table_version = excluded.table_version, table_parquet = excluded.table_parquet,
+    error = excluded.error
+WHERE cells.status = 'failed'
+"""
 
 
 @dataclass(frozen=True)
@@ -150,6 +160,27 @@ class Writer:
         StoreError
             The cell is finished already, or the file cannot be written.
         """
+        self.record_all([(cell, provenance, outcome)])
+
+    def record_all(self, entries: Iterable[tuple[Cell, dict[str, Any], Outcome]]) -> None:
+        """Write what came of several cells, in one transaction: as fast as one of them.
+
+        Parameters
+        ----------
+        entries
+            As `record` takes them.
+
+        Raises
+        ------
+        StoreError
+            A cell is finished already, or the file cannot be written; then nothing is.
+        """
+        with database.translated(self.folder), self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for entry in entries:
+                self._insert(*entry)
+
+    def _insert(self, cell: Cell, provenance: dict[str, Any], outcome: Outcome) -> None:
         values = (
             cell.hash,
             canonical(cell.specification),
@@ -162,17 +193,8 @@ class Writer:
             outcome.parquet,
             outcome.error,
         )
-        with database.translated(self.folder):
-            self._connection.execute(
-                "INSERT INTO cells VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (hash) DO UPDATE SET status = excluded.status,"
-                " provenance = excluded.provenance, started = excluded.started,"
-                " finished = excluded.finished, seconds = excluded.seconds,"
-                " table_version = excluded.table_version, table_parquet = excluded.table_parquet,"
-                " error = excluded.error WHERE cells.status = 'failed'",
-                values,
-            )
-            changed = int(self._connection.execute("SELECT changes()").fetchone()[0])
+        self._connection.execute(INSERTION, values)
+        changed = int(self._connection.execute("SELECT changes()").fetchone()[0])
         if changed != 1:
             raise StoreError(f"{self.folder}: cell {cell.hash[:12]} is finished already")
 
