@@ -52,7 +52,9 @@ def encode_table(table: pd.DataFrame) -> bytes:
     >>> decode_table(encode_table(table), "example")["value"].tolist()
     [0.5, -inf]
     """
-    arrow = pa.Table.from_pandas(frame.conform(table), schema=SCHEMA, preserve_index=False)
+    types = {name: str(dtype) for name, dtype in table.dtypes.items()}
+    conforming = table if types == frame.COLUMNS else frame.conform(table)
+    arrow = pa.Table.from_pandas(conforming, schema=SCHEMA, preserve_index=False)
     arrow = arrow.replace_schema_metadata(None)
     buffer = io.BytesIO()
     if len(table) > FEW_ROWS:
