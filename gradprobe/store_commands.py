@@ -16,7 +16,7 @@ from gradprobe.command import MISSING_RESULTS, failure, reported
 from gradprobe.errors import ArgumentError
 from gradprobe.studies.engines.base import EngineOptions
 from gradprobe.studies.interruption import InterruptedStudyError
-from gradprobe.studies.progress import in_brief, in_words
+from gradprobe.studies.progress import in_brief, in_words, last_line
 from gradprobe.studies.status import study_status
 
 if TYPE_CHECKING:
@@ -276,6 +276,8 @@ def run_cells(
 def closing_failure(summary: Summary, results: Path) -> typer.Exit:
     """Tell which cells have failed and how to compute each again; return what ends the command.
 
+    Of a traceback, the last line is told; ``gradprobe status --json`` shows all of it.
+
     Parameters
     ----------
     summary
@@ -285,7 +287,7 @@ def closing_failure(summary: Summary, results: Path) -> typer.Exit:
     """
     for cell, reason in summary.failures:
         place = f"{cell.label} on {cell.task}, seed {cell.seed}"
-        print(f"gradprobe: failed: {place}: {reason.rstrip()}", file=sys.stderr)
+        print(f"gradprobe: failed: {place}: {last_line(reason)}", file=sys.stderr)
         again = f"gradprobe retry {results} {cell.hash[:CHARACTERS_OF_A_HASH]}"
         print(f"  to compute it again: {again}", file=sys.stderr)
     return failure(

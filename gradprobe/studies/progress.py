@@ -88,8 +88,23 @@ def in_a_line(cell: Cell, outcome: Outcome) -> str:
     >>> in_a_line(Cell("GRU", {"seed": 3}), Outcome("", "", 65.0, error="overflow"))
     'failed: GRU, seed 3, 1 min 5 s: overflow'
     """
-    verb, reason = ("failed", f": {outcome.error}") if outcome.failed else ("finished", "")
-    return f"{verb}: {title(cell)}, {in_words(outcome.seconds)}{reason}"
+    took = f"{title(cell)}, {in_words(outcome.seconds)}"
+    return (
+        f"finished: {took}"
+        if outcome.error is None
+        else f"failed: {took}: {last_line(outcome.error)}"
+    )
+
+
+def last_line(error: str) -> str:
+    r"""Return the sentence that a traceback ends with.
+
+    Examples
+    --------
+    >>> last_line("Traceback (most recent call last):\n  ...\nRuntimeError: overflow\n")
+    'RuntimeError: overflow'
+    """
+    return error.strip().rpartition("\n")[2]
 
 
 class Reporter(Monitor):
