@@ -101,7 +101,7 @@ def _column(rows: pd.DataFrame, name: str, source: Source) -> pd.Series[float]:
         chosen = chosen[chosen["rank"] == 1]
     groups = chosen.groupby([*KEYS, "sequence"], dropna=False, sort=False)["value"]
     reduced = groups.apply(_root_mean_square if name == "rms_log_sigma" else _only)
-    return reduced.groupby(level=KEYS, sort=False).agg(_median).astype(float)
+    return reduced.groupby(level=KEYS, sort=False).agg(median).astype(float)
 
 
 def _root_mean_square(values: pd.Series[float]) -> float:
@@ -112,6 +112,12 @@ def _only(values: pd.Series[float]) -> float:
     return float(values.to_numpy(dtype=float).item())
 
 
-def _median(values: pd.Series[float]) -> float:
-    """Return the median, which is missing if one of the values is."""
+def median(values: pd.Series[float]) -> float:
+    """Return the median, which is missing if one of the values is.
+
+    Examples
+    --------
+    >>> median(pd.Series([1.0, 2.0, 4.0])), median(pd.Series([1.0, float("nan")]))
+    (2.0, nan)
+    """
     return float(np.median(values.to_numpy(dtype=float)))

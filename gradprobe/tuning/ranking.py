@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from gradprobe import checks
-from gradprobe.tuning.component_table import BOUNDED, COMPONENTS, SCORE
+from gradprobe.tuning.component_table import BOUNDED, COMPONENTS, SCORE, median
 from gradprobe.tuning.component_table import components as components_of
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def _ranked(rows: pd.DataFrame, bound: float) -> pd.DataFrame:
     """Return the candidates of one task in order."""
     groups = rows.groupby("model", sort=False)
     others = [name for name in COMPONENTS if name != SCORE]
-    found = groups[others].median(skipna=False)
+    found = groups[others].agg(median)
     found = found.assign(within_bound=found[BOUNDED].abs() <= bound, seeds=groups["seed"].nunique())
     scores = rows.pivot_table(index="model", columns="seed", values=SCORE, dropna=False)
     scores = scores.reindex(found.index)

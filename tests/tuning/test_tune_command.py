@@ -50,7 +50,7 @@ def tune(folder: Path, *options: str | Path) -> subprocess.CompletedProcess[str]
 def test_candidates_are_ranked_and_a_second_call_computes_nothing(tmp_path: Path) -> None:
     first = tune(tmp_path, "-o", "ranking.csv")
     assert first.returncode == 0, first.stderr
-    assert "On digits, start from ε = 0.3: it was first in 100 %" in first.stdout
+    assert "On digits, train ε = 0.3 first" in first.stdout
     results = tmp_path / "results" / "candidates"
     ranked = tuning.rank(studies.load(results))
     assert ranked["model"].tolist() == ["ε = 0.3", "ε = 0.001"]
@@ -86,5 +86,5 @@ def test_a_study_that_cannot_be_ranked_is_refused(
     file.write_text(STUDY.replace(old, new), encoding="utf-8")
     result = CliRunner().invoke(app, ["tune", str(file), "--results", str(tmp_path / "results")])
     assert result.exit_code == 2
-    assert message in result.stderr
+    assert message in result.output
     assert not (tmp_path / "results").exists()
