@@ -25,7 +25,7 @@ BEFORE_FENCES = 28
 """Priority of a preprocessor between that of white space, 30, and that of fenced code, 25."""
 BEFORE_BACKTICKS = 200
 AFTER_LINKS = 100
-SUBSCRIPT = r"(?<![A-Za-z0-9_`])([A-Za-zΑ-ω])_(\{[^{}\s]+\}|[A-Za-z0-9])(?![A-Za-z0-9_(])"
+SUBSCRIPT = r"(?<![A-Za-z0-9_`])([A-Za-zΑ-ω])_(\{[^{}\s]+\}|[A-Za-z0-9])(?![A-Za-z0-9_])"
 SUPERSCRIPT = r"(?<![A-Za-z0-9_`])([A-Za-z])\^(\{[^{}\s]+\}|[−-]?\d+(?:\.\d+)?|[a-z](?![a-z]))"
 
 
