@@ -127,7 +127,8 @@ class Strays:
         self._reorder(move.factors.order, of_errors=False)
         d = take(move.d, move.factors.order)
         if bool((d == -torch.inf).any()):
-            self._go_on(self._Z, identity_like(move.factors.R), d, move)
+            R = move.factors.R.double()
+            self._go_on(self._Z, identity_like(R).expand(R.shape), d, move)
 
     def _reorder(self, order: Tensor | None, *, of_errors: bool = True) -> None:
         self._sum, self.farthest = take(self._sum, order), take(self.farthest, order)

@@ -100,3 +100,18 @@ def test_a_direction_that_has_strayed_for_good_stays_at_the_limit() -> None:
     assert strays.farthest.tolist() == [1e16, 0.0]
     assert losses[0] == 0
     assert losses[-1] > 1e30
+
+
+def test_a_turn_of_the_basis_keeps_how_far_a_batch_has_strayed() -> None:
+    strays = Strays(torch.zeros(4, 3, dtype=torch.float64), 1e16)
+    J = torch.eye(3, dtype=torch.float64).expand(1, 4, 3, 3)
+    d = torch.tensor([0.0, -1.0, -math.inf], dtype=torch.float64).expand(1, 4, 3)
+    factors = graded.factor(J, None, graded.sizes_of(J))
+    reach = torch.ones(4, 3, 3, dtype=torch.bool)
+    strays.step(Move(factors, d, torch.full_like(d, 10.0), reach).without_copies())
+    before = strays.farthest
+    no_loss = torch.full_like(d, -math.inf)
+    strays.turn(None, Move(factors, d, no_loss, reach).without_copies())
+    assert before.shape == (4, 3)
+    assert (before[:, :2] > 0).all()
+    torch.testing.assert_close(strays.farthest, before, rtol=1e-14, atol=0)
