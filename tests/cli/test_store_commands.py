@@ -105,7 +105,7 @@ def test_a_killed_run_is_not_taken_for_a_running_one(folder: Path) -> None:
 def test_status_of_what_holds_no_results_is_refused(tmp_path: Path) -> None:
     result = invoke("status", tmp_path)
     assert result.exit_code == 2
-    assert "holds no results" in result.stderr
+    assert "holds no results" in result.output
 
 
 def test_retry_computes_what_failed_and_nothing_else(folder: Path) -> None:
@@ -124,7 +124,7 @@ def test_retry_computes_what_failed_and_nothing_else(folder: Path) -> None:
     ]:
         refused = invoke("retry", folder, wrong)
         assert refused.exit_code == 2
-        assert reason in refused.stderr
+        assert reason in refused.output
 
 
 @pytest.mark.parametrize("name", ["new/table.csv", "table.parquet"])
@@ -158,7 +158,7 @@ def test_what_can_be_read_of_a_damaged_file_is_recovered(tmp_path: Path) -> None
     file.write_bytes(content)
     refused = invoke("export", tmp_path, "-o", tmp_path / "table.csv")
     assert refused.exit_code == 2
-    assert "the file is damaged: `gradprobe recover` saves" in refused.stderr
+    assert "the file is damaged: `gradprobe recover` saves" in refused.output
 
     result = invoke("recover", tmp_path)
     assert result.exit_code == 0, result.output
@@ -168,7 +168,7 @@ def test_what_can_be_read_of_a_damaged_file_is_recovered(tmp_path: Path) -> None
     assert result.output.startswith(f"{len(after)} finished and 1 failed cells are saved\n")
     assert (tmp_path / "results.sqlite.damaged").read_bytes() == bytes(content)
     assert len(read_results(tmp_path).missing) == 40 - len(after)
-    assert "move it away first" in invoke("recover", tmp_path).stderr
+    assert "move it away first" in invoke("recover", tmp_path).output
 
 
 def has_dbstat(connection: sqlite3.Connection) -> bool:
@@ -180,11 +180,11 @@ def test_a_file_of_which_nothing_can_be_read_is_not_replaced(tmp_path: Path) -> 
     (tmp_path / "results.sqlite").write_bytes(b"this is no database" * 100)
     result = invoke("recover", tmp_path)
     assert result.exit_code == 2
-    assert "nothing of results.sqlite can be read" in result.stderr
+    assert "nothing of results.sqlite can be read" in result.output
     assert (tmp_path / "results.sqlite").exists()
 
 
 def test_export_to_another_kind_of_file_is_refused(folder: Path, tmp_path: Path) -> None:
     result = invoke("export", folder, "-o", tmp_path / "table.xlsx")
     assert result.exit_code == 2
-    assert "a table is written to a" in result.stderr
+    assert "a table is written to a" in result.output
