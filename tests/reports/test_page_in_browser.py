@@ -18,14 +18,14 @@ STICKING_OUT = """() => [...document.querySelectorAll('body *')].filter(element 
     return box.width > 0 && (box.right > window.innerWidth + 1 || box.left < -1);
 }).map(element => element.outerHTML.slice(0, 200))"""
 
-# Texts of a drawing that reach more than half way into the margin of the page.
+# Texts of a drawing that leave the margin that the page has around it.
 OUTSIDE = """() => [...document.querySelectorAll('svg[role=img]')].flatMap(drawing => {
     if (!drawing.getBoundingClientRect().width) return [];
     const frame = drawing.getBoundingClientRect();
     return [...drawing.querySelectorAll('text')].filter(text => {
         const box = text.getBoundingClientRect();
-        return box.left < frame.left - 8 || box.right > frame.right + 8
-            || box.top < frame.top - 8 || box.bottom > frame.bottom + 8;
+        return box.left < frame.left - 26 || box.right > frame.right + 26
+            || box.top < frame.top - 26 || box.bottom > frame.bottom + 26;
     }).map(text => `${drawing.querySelector('title').textContent}: ${text.textContent}`);
 })"""
 

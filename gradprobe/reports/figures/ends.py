@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from gradprobe.reports.figures.style import UNITS_PER_INCH, marked
-from gradprobe.reports.numbers import shorten
+from gradprobe.reports.numbers import printable, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ SPACING = 15.0
 """Least distance between the middles of two labels, in CSS pixels."""
 
 _LEADER, _SAMPLE, _GAP = 16.0, 22.0, 5.0
-_CHARACTER = 7.4
+_CHARACTER = 6.9
 _FEWEST_LETTERS = 6
 
 
@@ -104,7 +104,7 @@ def _label(axes: Axes, end: End, start: float, y: float, letters: int) -> None:
     axes.text(
         across[2] + _GAP / width,
         y,
-        shorten(end.label, letters),
+        shorten(printable(end.label), letters),
         transform=axes.transAxes,
         verticalalignment="center_baseline",
         fontsize=12,

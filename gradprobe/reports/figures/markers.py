@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.reports.figures.style import UNITS_PER_INCH, marked
-from gradprobe.reports.numbers import shorten
+from gradprobe.reports.numbers import printable, shorten
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -66,7 +66,7 @@ def _write(
     for number, (name, style) in enumerate(entries):
         y = 1 - (top + LINE * (number + 0.5)) / height
         x = left + _INDENT / width
-        text = shorten(name, int((room - 24) / _CHARACTER))
+        text = shorten(printable(name), int((room - 24) / _CHARACTER))
         with marked(axes, name):
             axes.plot([x], [y], style.marker, color=style.colour, markersize=6, **options)
             axes.text(

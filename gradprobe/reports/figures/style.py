@@ -14,6 +14,8 @@ import matplotlib as mpl
 import seaborn as sns
 from matplotlib.figure import Figure
 
+from gradprobe.reports.numbers import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -147,7 +149,7 @@ def marked(axes: Axes, series: str) -> Iterator[None]:
     yield
     for part in axes.get_children():
         if part not in before:
-            part.set_gid(f"{SERIES_ID}{series}")
+            part.set_gid(f"{SERIES_ID}{printable(series)}")
 
 
 def pixels(width: float, height: float) -> Figure:

@@ -77,7 +77,7 @@ def accuracy_against_gradient(
         for name, style in entries:
             with marked(axes, name):
                 _draw(axes, points[points["model"] == name], style.marker, style.colour)
-        (markers_below if narrow else markers_beside)(axes, entries, 300 if narrow else room)
+        (markers_below if narrow else markers_beside)(axes, entries, 364 - left if narrow else room)
     return figure
 
 
