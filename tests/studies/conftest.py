@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from gradprobe.studies.schema import Study
 
 
-
-
 @pytest.fixture
 def study_text() -> str:
     return SMALL_STUDY
