@@ -14,6 +14,6 @@ def schema() -> None:
     For example: gradprobe schema > study.schema.json, and as the first line of a study file beside
     it: #:schema study.schema.json (Taplo, Even Better TOML and others read that line).
     """
-    from gradprobe.studies.json_schema import json_schema  # noqa: PLC0415 - only here is it needed
+    from gradprobe.study_schema import json_schema  # noqa: PLC0415 - only here is it needed
 
     print(json.dumps(json_schema(), indent=2, ensure_ascii=False))

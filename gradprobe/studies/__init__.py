@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from gradprobe.studies.parameters import parameters as parameters
     from gradprobe.studies.progress import reporter as reporter
     from gradprobe.studies.reading import load_study as load_study
     from gradprobe.studies.running import Summary as Summary
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from gradprobe.studies.store import StudyResults as StudyResults
     from gradprobe.studies.store import load as load
     from gradprobe.studies.store import read_results as read_results
+    from gradprobe.studies.swept_values import parameters as parameters
 
 _PLACES = {
     "Study": "gradprobe.studies.schema",
@@ -23,7 +23,7 @@ _PLACES = {
     "Summary": "gradprobe.studies.running",
     "load": "gradprobe.studies.store",
     "load_study": "gradprobe.studies.reading",
-    "parameters": "gradprobe.studies.parameters",
+    "parameters": "gradprobe.studies.swept_values",
     "read_results": "gradprobe.studies.store",
     "reporter": "gradprobe.studies.progress",
     "run_study": "gradprobe.studies.running",

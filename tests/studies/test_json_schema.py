@@ -14,7 +14,7 @@ from study_texts import SMALL_STUDY, SWEPT_STUDY, TRAINED_STUDY
 from gradprobe.listing import shipped_study_files
 from gradprobe.models.registry import MODELS
 from gradprobe.probes.registry import PROBES
-from gradprobe.studies.json_schema import json_schema
+from gradprobe.study_schema import json_schema
 from gradprobe.tasks.registry import TASKS
 
 if TYPE_CHECKING:
