@@ -192,8 +192,7 @@ def test_a_failed_cell_is_named_and_the_others_are_reported(tmp_path: Path) -> N
     assert "gradprobe: failed: Exploding on digits_rows, seed 0: " in result.stderr
     last = result.stderr.splitlines()[-1]
     assert last == (
-        "gradprobe: error: 2 of 6 cells failed; "
-        "`gradprobe retry results/quick` computes them again"
+        "gradprobe: error: 2 of 6 cells failed; `gradprobe retry results/quick` computes them again"
     )
     assert result.stderr.count("to compute it again: gradprobe retry results/quick ") == 2
     assert "Traceback" not in result.stderr
