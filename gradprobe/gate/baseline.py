@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, model_validator
 
 from gradprobe.errors import BaselineError, NotComparableError
-from gradprobe.gate.metric import Metric  # noqa: TC001 - pydantic reads it at run time
+from gradprobe.gate.metric import Metric
 from gradprobe.studies.grid import digest
 
 if TYPE_CHECKING:

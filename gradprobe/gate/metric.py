@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from gradprobe.gate.directions import Worse  # noqa: TC001 - pydantic reads it at run time
+from gradprobe.gate.directions import Worse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
