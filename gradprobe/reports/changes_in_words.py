@@ -308,7 +308,7 @@ def _verdicts(verdicts: Mapping[str, tuple[str, str]]) -> list[Markup]:
     for name, pair in verdicts.items():
         groups.setdefault(pair, []).append(name)
     return [
-        Markup("In {}, the gradient, which before {}, now {}.").format(
+        Markup("In {}, the verdict on the gradient changes from “{}” to “{}”.").format(
             names_listed(names) if len(names) <= MOST_SENTENCES else plural(len(names), "model"),
             *pair,
         )
