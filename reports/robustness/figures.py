@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kill_study import RECORD, summary
+from kill_study import RECORD, recorded, summary
 
 from gradprobe.studies.engines.base import EngineOptions
 from gradprobe.studies.engines.local import usable_cores
@@ -245,21 +245,31 @@ def rows(figures: dict[str, Any]) -> list[tuple[str, str, str, str]]:
     """
     table: list[tuple[str, str, str, str]] = []
     if RECORD.exists():
-        lines = RECORD.read_text(encoding="utf-8").splitlines()
-        found = summary([json.loads(line) for line in lines])
-        kinds = f"{found['of the group']} of the whole group, {found['of the driver']} of the "
-        kinds += f"driver, {found['of a worker']} of a worker"
-        table += [
-            ("kills of a 60-cell study", "200", f"{found['kills']} ({kinds})", ""),
-            ("finished cells lost", "0", str(found["finished cells lost"]), ""),
-            ("finished cells computed twice", "0", str(found["finished cells computed twice"]), ""),
-            ("tables that differ in any value", "0", str(found["tables that differ"]), ""),
-        ]
+        table += [(*row, "") for row in _kills(recorded(RECORD))]
     for name, wanted in (("cells", _cells), ("workers", _workers), ("ray", _ray)):
         if name in figures:
             busy = " to ".join(map(str, figures[name]["load average before and after"]))
             table += [(*row, busy) for row in wanted(figures[name])]
     return table
+
+
+def _kills(rounds: list[dict[str, Any]]) -> list[tuple[str, str, str]]:
+    found = summary(rounds)
+    kinds = f"{found['of the group']} of the whole group, {found['of the driver']} of the "
+    kinds += f"driver, {found['of a worker']} of a worker"
+    commits = dict.fromkeys(one["commit"] for one in rounds)
+    table = [("kills of a 60-cell study", "200", f"{found['kills']} ({kinds})")]
+    table += [
+        (f"of them at commit {commit}", "", str(summary(of_commit)["kills"]))
+        for commit in commits
+        if (of_commit := [one for one in rounds if one["commit"] == commit])
+    ]
+    return [
+        *table,
+        ("finished cells lost", "0", str(found["finished cells lost"])),
+        ("finished cells computed twice", "0", str(found["finished cells computed twice"])),
+        ("tables that differ in any value", "0", str(found["tables that differ"])),
+    ]
 
 
 def _cells(found: dict[str, Any]) -> list[tuple[str, str, str]]:

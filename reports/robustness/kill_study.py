@@ -11,8 +11,9 @@ complete, and then a new round begins with an empty folder.  Counted are
 - finished cells computed twice: begun once more after they were read as finished;
 - rounds whose table differs from that of an undisturbed run in any value.
 
-The counts are appended to ``kills.jsonl``, one line for each round, and the command goes on from
-them: it can itself be interrupted at any time.
+The counts are appended to ``kills.jsonl``, one line for each round with the commit that changed
+``gradprobe/studies`` last, and the command goes on from those of the same commit: it can itself be
+interrupted at any time.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import argparse
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -218,7 +220,7 @@ def kill_studies(
     Parameters
     ----------
     kills
-        In all rounds together, those recorded before included.
+        In all rounds together, those recorded before of the same commit included.
     cells
         Of the study.
     seconds
@@ -228,19 +230,19 @@ def kill_studies(
     record
         A file to append to and to go on from; None for none.
     """
-    rounds = []
-    if record is not None and record.exists():
-        lines = record.read_text(encoding="utf-8").splitlines()
-        rounds = [json.loads(line) for line in lines]
+    commit = studies_commit()
+    before = recorded(record) if record is not None else []
+    rounds = [one for one in before if one["commit"] == commit]
     with tempfile.TemporaryDirectory() as name:
         undisturbed = Round(Path(name, "undisturbed"), cells, seconds, random.Random())  # noqa: S311
         undisturbed.complete(kills=0)
         expected = load(undisturbed.results)
         while (done := sum(sum(one["kills"].values()) for one in rounds)) < kills:
-            number = seed + len(rounds)
+            number = seed + len(before)
             trial = Round(Path(name, str(number)), cells, seconds, random.Random(number))  # noqa: S311
             trial.complete(kills - done)
             entry = {
+                "commit": commit,
                 "seed": number,
                 "cells": cells,
                 "kills": dict(trial.kills),
@@ -249,11 +251,42 @@ def kill_studies(
                 "equal": _equal(load(trial.results), expected),
             }
             rounds.append(entry)
+            before.append(entry)
             if record is not None:
                 with record.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(entry) + "\n")
                 print(json.dumps(entry), flush=True)
     return rounds
+
+
+def recorded(record: Path) -> list[dict[str, Any]]:
+    """Return the rounds of all commits that `record` holds.
+
+    Parameters
+    ----------
+    record
+        A file of lines of JSON; it need not be there.
+    """
+    if not record.exists():
+        return []
+    return [json.loads(line) for line in record.read_text(encoding="utf-8").splitlines()]
+
+
+def studies_commit() -> str:
+    """Return the commit that last changed the studies' code, and whether files differ from it."""
+    git, code = shutil.which("git"), str(HERE.parents[1] / "gradprobe" / "studies")
+    if git is None:
+        return "unknown"
+    last, changed = (
+        subprocess.run(  # noqa: S603 - fixed arguments
+            [git, "-C", str(HERE), *arguments, "--", code],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout.strip()
+        for arguments in (["log", "-1", "--format=%h"], ["status", "--porcelain"])
+    )
+    return f"{last or 'unknown'}{', changed' if changed else ''}"
 
 
 def _equal(table: pd.DataFrame, expected: pd.DataFrame) -> bool:
