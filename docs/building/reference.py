@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import importlib
 import inspect
+from functools import cache
+from pathlib import Path
 
 import command_pages
+import griffe
 import study_page
 
 import gradprobe
@@ -119,12 +122,18 @@ def _entries(title: str, names: tuple[str, ...]) -> str:
     """Return a page with an entry for each function and class; constants and modules have none."""
     parts = [f"# {title}\n", f"{_without_examples(importlib.import_module(title))}\n"]
     for name in names:
-        package, _, attribute = name.rpartition(".")
-        thing = getattr(importlib.import_module(package), attribute)
-        if callable(thing) and hasattr(thing, "__qualname__"):
-            place = f"{thing.__module__}.{thing.__qualname__}"
-            parts.append(_entry(place, name, members=isinstance(thing, type)))
+        thing = _source()[name.removeprefix("gradprobe.")]
+        thing = thing.final_target if thing.is_alias else thing
+        if thing.is_class or thing.is_function:
+            parts.append(_entry(thing.path, name, members=thing.is_class))
     return "\n".join(parts)
+
+
+@cache
+def _source() -> griffe.Object | griffe.Alias:
+    """Return the package as its source has it: to import all of it takes the optional extras."""
+    folder = Path(gradprobe.__file__).parents[1]
+    return griffe.load("gradprobe", search_paths=[folder], allow_inspection=False)
 
 
 def _without_examples(package: object) -> str:

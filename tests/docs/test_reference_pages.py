@@ -48,6 +48,18 @@ def test_every_page_of_the_reference_is_in_the_navigation() -> None:
     assert set(re.findall(r"reference/[\w/]+\.md", str(reference.navigation()))) == set(PAGES)
 
 
+def test_the_pages_are_made_without_lightning_and_tensorboard(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("lightning", "tensorboard", "torch.utils.tensorboard"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in ("lightning", "tensorboard"):
+        monkeypatch.delitem(sys.modules, f"gradprobe.training.{name}", raising=False)
+    page = reference.pages()["reference/python/training.md"]
+    assert "::: gradprobe.training.lightning.MonitorCallback\n" in page
+    assert "::: gradprobe.training.tensorboard.TensorBoardWriter\n" in page
+
+
 def test_every_command_has_its_help() -> None:
     page = PAGES["reference/command_line.md"]
     commands = dict(command_pages.commands())
