@@ -60,8 +60,7 @@ def effective_rank(spectrum: Spectrum) -> Estimate:
 
     References
     ----------
-    Roy, Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007,
-    definition 1.
+    Roy, Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007.
 
     Examples
     --------
@@ -81,7 +80,7 @@ def stable_rank(spectrum: Spectrum) -> Estimate:
     References
     ----------
     Rudelson, Vershynin, "Sampling from large matrices: an approach through geometric functional
-    analysis", Journal of the ACM 54, 2007, section 1.
+    analysis", Journal of the ACM 54, 2007.
 
     Examples
     --------

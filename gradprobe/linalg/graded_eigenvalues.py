@@ -1,7 +1,7 @@
 r"""Eigenvalues of a graded matrix diag(e^d) B, hundreds of orders of magnitude apart.
 
 Where d falls by a wide gap, the matrix decouples (Stewart, "Matrix Algorithms II: Eigensystems",
-2001, chapter 2, on deflation and graded matrices).  With the parts before and after
+2001, on deflation and graded matrices).  With the parts before and after
 the gap named 1 and 2, the similarity by [[I, 0], [X, I]] makes diag(e^d) B block upper triangular
 if
 

@@ -141,7 +141,7 @@ def leading_singular_values(
     step the p columns are made orthonormal again and their triangular factors are gathered graded
     (`ThinProduct`), so that a value far below the largest keeps its digits.  The singular values of
     M Q never fall from one half-sweep to the next, and are bounded by those of M (Halko,
-    Martinsson, Tropp 2011, section 4.5).  With δ what value i rose by in the last half-sweep, or
+    Martinsson, Tropp 2011).  With δ what value i rose by in the last half-sweep, or
     the level of rounding if more (a direction that a step leaves far shorter than the longest may
     be rounding alone, and is not determined), the stated error is
 
@@ -151,7 +151,8 @@ def leading_singular_values(
       angle by which the direction leaves the subspace in a sweep (the residual of MᵀM, relative to
       σ²) and w the least weight that i given directions have in p random ones.  A direction
       that σ e^g belongs to, of which the subspace holds the weight w, makes r = √w (e^(2g) − 1);
-      that they have less has a probability of 10⁻³ (Halko, Martinsson, Tropp, proposition 10.4).
+      that they have less has a probability of 10⁻³ (the same, on pseudo-inverses of Gaussian
+      matrices).
 
     Memory: a few times size · p numbers, and what the steps need.
 

@@ -71,7 +71,7 @@ def departure_from_normality(
     References
     ----------
     Henrici, "Bounds for iterates, inverses, spectral variation and fields of values of non-normal
-    matrices", Numerische Mathematik 4, 1962, section 1.
+    matrices", Numerische Mathematik 4, 1962.
 
     Examples
     --------

@@ -80,8 +80,8 @@ class Cfn(Cell):
 
     References
     ----------
-    Laurent & von Brecht, "A recurrent neural network without chaos", ICLR 2017, Section 2;
-    initialisation: Section 4.
+    Laurent & von Brecht, "A recurrent neural network without chaos", ICLR 2017, equations 1 and 2,
+    and section 2.1 (the decay); initialisation: section 3.
 
     Examples
     --------

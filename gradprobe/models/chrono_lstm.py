@@ -36,8 +36,8 @@ class ChronoLstm(Lstm):
 
     References
     ----------
-    Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, Section 2, "chrono
-    initialization".
+    Tallec & Ollivier, "Can recurrent neural networks warp time?", ICLR 2018, section 2, "Time
+    warpings and gate initialization", equation 16.
 
     Examples
     --------

@@ -59,7 +59,8 @@ def modrelu(units: Tensor, bias: Tensor) -> Tensor:
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 8.
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016.  Their code
+    divides by |z| + 10⁻⁵ in place of |z|.
 
     Examples
     --------
@@ -140,8 +141,9 @@ class ComplexCell(Cell):
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 7
-    (the representation) and section 4.3 (initial values).
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016 (the
+    representation by real numbers, and the initial values of V and h_0, which are also those of
+    their code; b they draw there between ±0.01).
 
     Examples
     --------

@@ -30,7 +30,8 @@ class CoRnn(Cell):
     input_size, hidden_size
         D and N.
     initialiser
-        Where the initial values come from: W, 𝒲, V and b uniform between ±1/√(D + 2N).
+        Where the initial values come from, as in the authors' code: W, 𝒲, V and b uniform between
+        ±1/√(D + 2N).
     time_step
         Δt.
     stiffness
@@ -42,8 +43,8 @@ class CoRnn(Cell):
     References
     ----------
     Rusch, Mishra, "Coupled Oscillatory Recurrent Neural Network (coRNN): An accurate and (gradient)
-    stable architecture for learning long time dependencies", ICLR 2021, equation 3, with the
-    damping taken at z_{t-1}.
+    stable architecture for learning long time dependencies", ICLR 2021, in the form of its code,
+    with the damping taken at z_{t-1}.
 
     Examples
     --------

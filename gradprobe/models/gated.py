@@ -119,9 +119,10 @@ class GatedEuler(Cell):
 class GatedAntisymmetric(GatedEuler):
     """The AntisymmetricRNN with gating: A = W − Wᵀ − γI, shared by the gate and the update.
 
-    Proposition 3 of the paper does not cover this model: the diagonal factor of its Jacobian is
-    z tanh′ + z(1−z) tanh, of either sign, so the eigenvalues of F_t do leave the imaginary axis, by
-    an amount of the order of σ_w.
+    The proof of Appendix B, that a positive diagonal matrix times an antisymmetric one has
+    imaginary eigenvalues, does not cover this model, although section 3.4 reads as if it did: the
+    diagonal factor of its Jacobian is z tanh′ + z(1−z) tanh, of either sign, so the eigenvalues of
+    F_t do leave the imaginary axis, by an amount of the order of σ_w.
 
     Parameters
     ----------
@@ -192,7 +193,8 @@ class GatedUnstructured(GatedEuler):
 
     References
     ----------
-    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, Table 2, "Ablation model".
+    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, section 5.4 and Table 2, "Ablation
+    model".
 
     Examples
     --------

@@ -31,7 +31,7 @@ class Irnn(Vanilla):
     References
     ----------
     Le, Jaitly, Hinton, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units",
-    2015, Sections 3 and 4.
+    2015 (arXiv 1504.00941).
 
     Examples
     --------

@@ -43,17 +43,16 @@ class Kru(Cell):
     input_size, hidden_size
         D and N, the number of complex units.
     initialiser
-        Where the initial values come from: each factor uniform over its unitary group, the real
-        and imaginary parts of V ~ N(0, 1/(2D)), b = 0.
+        Where the initial values come from, a choice of this project: each factor uniform over its
+        unitary group, the real and imaginary parts of V ~ N(0, 1/(2D)), b = 0.
     factor_sizes
         The sizes of the factors, whose product must be N; the prime factors of N if not given, that
         is 2×2 for a power of two.
 
     References
     ----------
-    Jose, Cissé, Fleuret, "Kronecker Recurrent Units", ICML 2018 (arXiv 1705.10142), Section 3;
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 8
-    (modReLU).
+    Jose, Cissé, Fleuret, "Kronecker Recurrent Units", ICML 2018 (arXiv 1705.10142); Arjovsky, Shah,
+    Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016 (modReLU).
 
     Examples
     --------

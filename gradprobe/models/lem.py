@@ -37,15 +37,16 @@ class Lem(StagedCell):
     input_size, hidden_size
         D and N.
     initialiser
-        Where the initial values come from: all weights and biases uniform between ±1/√N.
+        Where the initial values come from, as in the authors' code: all weights and biases uniform
+        between ±1/√N.
     time_step
-        Δt, the longest step that a unit can take; published with 1 as the default, and with 0.31 on
-        permuted MNIST and 0.44 on noise-padded CIFAR-10.
+        Δt, the longest step that a unit can take; published with 1 as the default, and with 0.21 on
+        MNIST pixel by pixel, 0.31 on permuted MNIST and 0.44 on noise-padded CIFAR-10.
 
     References
     ----------
-    Rusch, Mishra, Erichson, Mahoney, "Long Expressive Memory for Sequence Modeling", ICLR 2022,
-    equation 3.
+    Rusch, Mishra, Erichson, Mahoney, "Long Expressive Memory for Sequence Modeling", ICLR 2022, and
+    its code.
 
     Examples
     --------

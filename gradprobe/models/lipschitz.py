@@ -110,7 +110,8 @@ class Lipschitz(Cell):
     References
     ----------
     Erichson, Azencot, Queiruga, Hodgkinson, Mahoney, "Lipschitz Recurrent Neural Networks", ICLR
-    2021, Section 3; the default ε, β and γ are those of its code for pixel MNIST.
+    2021; the default ε, β and γ are those of its code for pixel MNIST, which has one β and one γ
+    for both matrices and multiplies by their transposes (M and Mᵀ change places).
 
     Examples
     --------

@@ -65,9 +65,9 @@ class MinimalRnn(Cell):
 
     References
     ----------
-    Chen, "MinimalRNN: Toward More Interpretable and Trainable Recurrent Neural Networks", 2017,
-    Section 3; Gaussian initial values: Chen, Pennington, Schoenholz, "Dynamical Isometry and a Mean
-    Field Theory of RNNs", ICML 2018.
+    Chen, "MinimalRNN: Toward More Interpretable and Trainable Recurrent Neural Networks", 2017
+    (arXiv 1711.06788); Gaussian initial values: Chen, Pennington, Schoenholz, "Dynamical Isometry
+    and a Mean Field Theory of RNNs", ICML 2018.
 
     Examples
     --------

@@ -96,9 +96,9 @@ class Orthogonal(OrthogonalCell):
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 8
-    (modReLU); Lezcano-Casado, "Trivializations for Gradient-Based Optimization on Manifolds",
-    NeurIPS 2019 (the parametrisation, ``torch.nn.utils.parametrizations.orthogonal``).
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016 (modReLU);
+    Lezcano-Casado, "Trivializations for Gradient-Based Optimization on Manifolds", NeurIPS 2019
+    (the parametrisation, ``torch.nn.utils.parametrizations.orthogonal``).
 
     Examples
     --------

@@ -34,7 +34,8 @@ class Readout(nn.Module):
 
     References
     ----------
-    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, Appendix C (variances of weights).
+    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, section 5 (a fully connected layer on
+    the last hidden state); initial weights as Appendix C has them for inputs.
 
     Examples
     --------

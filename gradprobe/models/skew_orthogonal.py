@@ -93,7 +93,8 @@ class ExpRnn(OrthogonalCell):
     References
     ----------
     Lezcano-Casado & Martínez-Rubio, "Cheap Orthogonal Constraints in Neural Networks: A Simple
-    Parametrization of the Orthogonal and Unitary Group", ICML 2019, Section 3.
+    Parametrization of the Orthogonal and Unitary Group", ICML 2019; its code multiplies by
+    exp(A)ᵀ = exp(−A) instead, and moves A at a learning rate of its own.
 
     Examples
     --------
@@ -141,15 +142,16 @@ class ScoRnn(OrthogonalCell):
         Where the initial values come from, as in the paper's code: A as below, V uniform between
         −0.01 and 0.01, b = 0.
     negative_share
-        ρ/N, between 0 and 1; ρ is rounded to the nearest integer.  The paper takes N/10 for pixel
-        MNIST and N/2 for permuted MNIST.
+        ρ/N, between 0 and 1; ρ is rounded to the nearest integer.  The default is that of the
+        paper's code for pixel MNIST.
     initialisation
         Of A: ``"cayley"`` or ``"henaff"``; see `SkewMatrix`.
 
     References
     ----------
     Helfrich, Willmott, Ye, "Orthogonal Recurrent Neural Networks with Scaled Cayley Transform",
-    ICML 2018, Section 3.
+    ICML 2018; its code multiplies by the transpose of this matrix, and moves A at a learning rate
+    of its own.
 
     Examples
     --------

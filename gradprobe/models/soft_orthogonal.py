@@ -41,7 +41,9 @@ class SoftOrthogonal(Cell):
     References
     ----------
     Vorontsov, Trabelsi, Kadoury, Pal, "On orthogonality and learning recurrent networks with long
-    term dependencies", ICML 2017, Section 2.
+    term dependencies", ICML 2017, "Our approach".  There P and Q move by geodesic steps, p at a
+    learning rate divided by 2m, and in the authors' code h_0 is learnt; here P and Q are
+    parametrised, one optimiser moves all, and h_0 = 0.
 
     Examples
     --------

@@ -29,12 +29,13 @@ class RestrictedUnitaryMatrix(nn.Module):
         n.
     initialiser
         Where the initial values come from: θ uniform between ±π, the parts of v between
-        ±1, Π uniform over all permutations.
+        ±1, Π uniform over all permutations.  R does not depend on the length of v, but how far a
+        gradient step turns it does: the authors' code draws the parts between ±√(3/(n + 1)).
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equation 6
-    and section 4.3 (initial values).
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016 (the product,
+    whose order and factors are those of their code).
 
     Examples
     --------
@@ -82,8 +83,7 @@ class Urnn(ComplexCell):
 
     References
     ----------
-    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016, equations 6
-    and 8.
+    Arjovsky, Shah, Bengio, "Unitary Evolution Recurrent Neural Networks", ICML 2016.
 
     Examples
     --------
@@ -113,15 +113,15 @@ class FullCapacityUrnn(ComplexCell):
     input_size, hidden_size
         D and N, the number of complex units; h has 2N entries.
     initialiser
-        Where the initial values come from: W_0 is a `RestrictedUnitaryMatrix`, as published, the
-        others are those of `gradprobe.models.complex_units.ComplexCell`.
+        Where the initial values come from: W_0 is a `RestrictedUnitaryMatrix`, as in the authors'
+        code, the others are those of `gradprobe.models.complex_units.ComplexCell`.
 
     References
     ----------
     Wisdom, Powers, Hershey, Le Roux, Atlas, "Full-Capacity Unitary Recurrent Neural Networks",
-    NeurIPS 2016, section 4, where gradient steps are taken on the manifold itself; Lezcano-Casado,
-    "Trivializations for Gradient-Based Optimization on Manifolds", NeurIPS 2019 (the
-    parametrisation, ``torch.nn.utils.parametrizations.orthogonal``).
+    NeurIPS 2016, where gradient steps are taken on the manifold itself, with a learning rate of
+    their own; Lezcano-Casado, "Trivializations for Gradient-Based Optimization on Manifolds",
+    NeurIPS 2019 (the parametrisation, ``torch.nn.utils.parametrizations.orthogonal``).
 
     Examples
     --------

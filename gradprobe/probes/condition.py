@@ -78,9 +78,9 @@ def condition(
 
     References
     ----------
-    Roy, Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007,
-    definition 1.  Rudelson, Vershynin, "Sampling from large matrices: an approach through geometric
-    functional analysis", Journal of the ACM 54, 2007, section 1 (the stable rank).
+    Roy, Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007.
+    Rudelson, Vershynin, "Sampling from large matrices: an approach through geometric functional
+    analysis", Journal of the ACM 54, 2007 (the stable rank).
 
     Examples
     --------

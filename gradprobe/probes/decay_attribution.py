@@ -115,7 +115,7 @@ def decay_attribution(
     References
     ----------
     Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
-    equations 5 and 6 (the two factors of a step); Shapley, "A value for n-person games", 1953.
+    equation 5 (the two factors of a step); Shapley, "A value for n-person games", 1953.
 
     Examples
     --------

@@ -51,14 +51,14 @@ def eigenvalue_real_parts(
     r"""Measure the eigenvalues of F_t, or of J_t, at some steps, and their real parts along t.
 
     For an Euler-type model, h_t = h_{t-1} + ε f(h_{t-1}, x_t), the matrix is the Jacobian of the
-    vector field, F_t = ∂f/∂h = (J_t − I)/ε.  The criterion Re λ_i(F_t) ≈ 0 is about it (equation 7
-    of the reference), and forward Euler is stable where |1 + ε λ_i(F_t)| ≤ 1 (equation 11).  For
-    every other model it is the step Jacobian J_t itself, judged by |λ_i(J_t)|.
+    vector field, F_t = ∂f/∂h = (J_t − I)/ε.  The criterion Re λ_i(F_t) ≈ 0 is about it (section
+    3.2 of the reference), and forward Euler is stable where |1 + ε λ_i(F_t)| ≤ 1 (equation 11).
+    For every other model it is the step Jacobian J_t itself, judged by |λ_i(J_t)|.
 
     For the antisymmetric model F_t = diag(φ′) A with A + Aᵀ = −2γI; its real parts vanish for γ = 0
     and lie in [−γ max φ′, −γ min φ′] otherwise.  For the *gated* model, equation 13, the diagonal
-    factor is indefinite and the real parts are of the order of σ_w, with both signs: Proposition 3
-    does not apply to it, although section 3.4 reads as if it did.
+    factor is indefinite and the real parts are of the order of σ_w, with both signs: the proof of
+    Appendix B does not apply to it, although section 3.4 reads as if it did.
 
     Parameters
     ----------
@@ -90,7 +90,7 @@ def eigenvalue_real_parts(
 
     References
     ----------
-    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, Propositions 1 to 3.
+    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, sections 3.2 to 3.4 and Appendix B.
 
     Examples
     --------

@@ -74,7 +74,7 @@ def end_to_end_eigenvalues(
 
     References
     ----------
-    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, section 5 (mean and standard
+    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019 (the figure with mean and standard
     deviation of the eigenvalues of the end-to-end Jacobian).
 
     Examples

@@ -71,7 +71,7 @@ def gradient_norm(
     References
     ----------
     Pascanu, Mikolov, Bengio, "On the difficulty of training recurrent neural networks", ICML 2013,
-    equations 5 and 6.
+    equation 5.
 
     Examples
     --------

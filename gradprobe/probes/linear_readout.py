@@ -89,7 +89,7 @@ def linear_readout(
     prediction", Technometrics 1974 (errors of leaving one out); Jaeger, "The 'echo state' approach
     to analysing and training recurrent neural networks", GMD Report 148, 2001 (untrained states, a
     trained linear readout); Ali, Kolter, Tibshirani, "A continuous-time view of early stopping for
-    least squares regression", AISTATS 2019, theorem 2 (time and penalty).
+    least squares regression", AISTATS 2019 (time and penalty).
 
     Examples
     --------

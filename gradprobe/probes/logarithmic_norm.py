@@ -107,8 +107,8 @@ def logarithmic_norm(
     ----------
     Dahlquist, "Stability and error bounds in the numerical integration of ordinary differential
     equations", Royal Institute of Technology, Stockholm, 1959; Söderlind, "The logarithmic norm.
-    History and modern theory", BIT 46, 2006, section 1.  Markus, Yamabe, "Global stability criteria
-    for differential systems", Osaka Mathematical Journal 12, 1960.
+    History and modern theory", BIT 46, 2006.  Markus, Yamabe, "Global stability criteria for
+    differential systems", Osaka Mathematical Journal 12, 1960.
 
     Examples
     --------

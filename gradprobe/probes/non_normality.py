@@ -66,8 +66,8 @@ def non_normality(
     References
     ----------
     Henrici, "Bounds for iterates, inverses, spectral variation and fields of values of non-normal
-    matrices", Numerische Mathematik 4, 1962, section 1.  Kerg et al., "Non-normal recurrent
-    neural network (nnRNN)", NeurIPS 2019, section 2 (the Schur form of a recurrent network).
+    matrices", Numerische Mathematik 4, 1962.  Kerg et al., "Non-normal recurrent neural network
+    (nnRNN)", NeurIPS 2019 (the Schur form of a recurrent network).
 
     Examples
     --------

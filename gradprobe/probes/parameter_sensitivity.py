@@ -77,7 +77,7 @@ def parameter_sensitivity(
     References
     ----------
     Zucchet, Orvieto, "Recurrent neural networks: vanishing and exploding gradients are not the end
-    of the story", NeurIPS 2024, section 2.
+    of the story", NeurIPS 2024.
 
     Examples
     --------

@@ -91,7 +91,8 @@ def singular_values(
 
     References
     ----------
-    G. W. Stewart, "On graded QR decompositions of products of matrices", ETNA 5, 1997.
+    G. W. Stewart, "On graded QR decompositions of products of matrices", Electronic Transactions on
+    Numerical Analysis.
 
     Examples
     --------

@@ -68,10 +68,10 @@ def state_separation(
 
     References
     ----------
-    Roy, Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007,
-    definition 1; Legenstein, Maass, "Edge of chaos and prediction of computational performance for
-    neural circuit models", Neural Networks 2007, section 3, where the rank of the states over
-    different inputs, the kernel quality, is set against that over noisy copies of one input.
+    Roy, Vetterli, "The effective rank: a measure of effective dimensionality", EUSIPCO 2007;
+    Legenstein, Maass, "Edge of chaos and prediction of computational performance for neural circuit
+    models", Neural Networks 2007, where the rank of the states over different inputs, the kernel
+    quality, is set against that over noisy copies of one input.
 
     Examples
     --------

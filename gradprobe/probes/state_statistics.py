@@ -82,8 +82,8 @@ def state_statistics(
     References
     ----------
     Glorot, Bengio, "Understanding the difficulty of training deep feedforward neural networks",
-    AISTATS 2010, section 3 (saturation); Karpathy, Johnson, Fei-Fei, "Visualizing and Understanding
-    Recurrent Networks", ICLR 2016 workshop, section 4.2 (gates).
+    AISTATS 2010 (saturation); Karpathy, Johnson, Fei-Fei, "Visualizing and Understanding Recurrent
+    Networks", ICLR 2016 workshop, "Internal mechanisms of an LSTM" (gates).
 
     Examples
     --------

@@ -34,8 +34,8 @@ class Adding(SyntheticTask):
 
     References
     ----------
-    Hochreiter, Schmidhuber, "Long Short-Term Memory" (1997), section 5.4; in this form Arjovsky,
-    Shah, Bengio, "Unitary Evolution Recurrent Neural Networks" (ICML 2016), section 5.2.
+    Hochreiter, Schmidhuber, "Long Short-Term Memory" (1997); in this form Arjovsky, Shah, Bengio,
+    "Unitary Evolution Recurrent Neural Networks" (ICML 2016), and their code.
 
     Examples
     --------

@@ -40,7 +40,7 @@ class Copying(SyntheticTask):
     References
     ----------
     Hochreiter, Schmidhuber, "Long Short-Term Memory" (1997); in this form Arjovsky, Shah, Bengio,
-    "Unitary Evolution Recurrent Neural Networks" (ICML 2016), section 5.1.
+    "Unitary Evolution Recurrent Neural Networks" (ICML 2016), and their code.
 
     Examples
     --------

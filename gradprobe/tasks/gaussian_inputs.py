@@ -15,7 +15,8 @@ class GaussianInputs(GeneratedInputs):
 
     References
     ----------
-    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, appendix D.
+    Chang, Chen, Haber, Chi, "AntisymmetricRNN", ICLR 2019, whose appendix drives the networks of
+    section 4 so.
 
     Examples
     --------

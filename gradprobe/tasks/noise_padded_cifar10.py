@@ -42,7 +42,8 @@ class NoisePaddedCifar10(Cifar10Task):
 
     References
     ----------
-    Chang et al., "AntisymmetricRNN" (ICLR 2019), section 4.4.
+    Chang et al., "AntisymmetricRNN" (ICLR 2019), section 5.3; one suffix for all: the code of Rusch
+    and Mishra (coRNN, LEM), which draws one for training and keeps it for the test.
 
     Examples
     --------

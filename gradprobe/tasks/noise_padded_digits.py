@@ -19,7 +19,7 @@ class NoisePaddedDigits(DigitsTask):
     T − 8 others is a vector of 8 independent :math:`\mathcal N(0, 1)` numbers, drawn from the
     generator passed to `batch` for every example anew.  The class must so be remembered over T − 8
     steps.  This is the noise-padded CIFAR-10 of Chang, Chen, Haber and Chi, "AntisymmetricRNN"
-    (ICLR 2019), section 4.4, with digits.
+    (ICLR 2019), section 5.3, with digits.
 
     Parameters
     ----------

@@ -60,11 +60,11 @@ class PermutedMnist(PixelMnist):
     ----------
     permutation
         ``"numpy_92916"``: ``numpy.random.RandomState(92916).permutation(784)``, as in the code of
-        Arjovsky et al. (uRNN), Wisdom et al. (full-capacity uRNN), Lezcano-Casado (expRNN) and most
-        others; ``"torch_12008"``: ``torch.randperm(784)`` after ``torch.manual_seed(12008)``, as in
-        the code of Rusch and Mishra (coRNN) and of Erichson et al. (Lipschitz RNN);
+        Wisdom et al. (full-capacity uRNN), Helfrich et al. (scoRNN) and Lezcano-Casado (expRNN);
+        ``"torch_12008"``: ``torch.randperm(784)`` after ``torch.manual_seed(12008)``, as in the
+        code of Rusch and Mishra (coRNN) and of Erichson et al. (Lipschitz RNN);
         ``"bit_reversal"``: the numbers 0 … 1023 with their ten bits reversed, without those of 784
-        and above, as in the code of Gu et al. (HiPPO, S4).
+        and above, as in the code of Gu et al. (S4).
 
     Raises
     ------
@@ -74,7 +74,8 @@ class PermutedMnist(PixelMnist):
     References
     ----------
     Le, Jaitly, Hinton, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units"
-    (2015), section 4.2; Chang et al., "AntisymmetricRNN" (ICLR 2019), section 4.2.
+    (2015), "MNIST classification from a sequence of pixels"; Chang et al., "AntisymmetricRNN" (ICLR
+    2019), section 5.1.
 
     Examples
     --------

@@ -29,7 +29,7 @@ class PixelCifar10(Cifar10Task):
 
     References
     ----------
-    Chang et al., "AntisymmetricRNN" (ICLR 2019), section 4.3, and the footnote on last rows.
+    Chang et al., "AntisymmetricRNN" (ICLR 2019), section 5.2, and its footnote on last rows.
 
     Examples
     --------

@@ -29,7 +29,8 @@ class PixelMnist(ImageFilesTask):
     References
     ----------
     Le, Jaitly, Hinton, "A Simple Way to Initialize Recurrent Networks of Rectified Linear Units"
-    (2015), section 4.2; Chang et al., "AntisymmetricRNN" (ICLR 2019), section 4.2.
+    (2015), "MNIST classification from a sequence of pixels"; Chang et al., "AntisymmetricRNN" (ICLR
+    2019), section 5.1.
 
     Examples
     --------

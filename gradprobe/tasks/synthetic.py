@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from torch import Generator, Tensor
 
 SIZES = {"train": 100_000, "validation": 10_000, "test": 10_000}
-"""Arjovsky, Shah, Bengio (ICML 2016), section 5.2; training examples are drawn anew each time."""
+"""As in the code of Arjovsky, Shah and Bengio (ICML 2016), which draws the training examples once;
+here they are drawn anew each time."""
 EXAMPLE_SEED = 20190103
 """Of the validation and test examples: each depends on this and its position alone."""
 

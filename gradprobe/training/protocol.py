@@ -17,9 +17,8 @@ WITH_MOMENTUM = ("sgd", "rmsprop")
 class TrainingProtocol(BaseModel):
     """The optimiser, its budget, and when to validate, record and probe; imports no torch.
 
-    The defaults are those of Chang, Chen, Haber and Chi, "AntisymmetricRNN" (ICLR 2019), section 4
-    and Appendix C: batches of 128 over 50,000 iterations, Adagrad or SGD with momentum, at a
-    learning rate of their grid that does not change.
+    The defaults follow Chang, Chen, Haber and Chi, "AntisymmetricRNN" (ICLR 2019), section 5 and
+    Appendix C: batches of 128 over 50,000 iterations, Adagrad or SGD with momentum.
 
     Attributes
     ----------

@@ -112,7 +112,7 @@ def test_antisymmetric_linear_dynamics_follow_the_formula(diffusion: float) -> N
 
 @pytest.mark.parametrize("recurrent_scale", [1.0, 4.0, 16.0])
 @pytest.mark.parametrize("diffusion", [0.0, 0.1])
-def test_proposition_3_holds_for_the_antisymmetric_model(
+def test_real_parts_of_the_antisymmetric_model_are_where_the_proof_has_them(
     diffusion: float, recurrent_scale: float
 ) -> None:
     """Re λ(F_t) ∈ [−γ max φ′, −γ min φ′], hence 0 for γ = 0, to rounding relative to ‖F‖."""
@@ -148,7 +148,7 @@ def _tanh_slopes(model: RecurrentModel, inputs: Tensor) -> Tensor:
 def test_the_gated_model_leaves_the_imaginary_axis_on_both_sides(
     recurrent_scale: float, least: float
 ) -> None:
-    """Proposition 3 does not cover equation 13: real parts of order σ_w and both signs."""
+    """The proof of Appendix B does not cover equation 13: real parts of order σ_w, both signs."""
     model = models.build(
         "gated_antisymmetric",
         input_size=8,
