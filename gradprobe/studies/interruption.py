@@ -40,22 +40,33 @@ class InterruptedStudyError(Exception):
 
 
 class Interruption:
-    """Remembers the first signal.
+    """Remembers the first signal, and whether there was a second one.
 
     Examples
     --------
-    >>> Interruption().check()
+    >>> interruption = Interruption()
+    >>> interruption.check()
+    >>> interruption.notice(2)
+    >>> interruption.is_urgent
+    False
     """
 
     def __init__(self) -> None:
         self._number: int | None = None
-        self._since = 0.0
+        self._last = 0.0
+        self._count = 0
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether a second signal has come: nothing is to be waited for any more."""
+        return self._count > 1
 
     def notice(self, number: int, frame: object = None) -> None:
-        """Remember signal `number`; a second one acts at once, as if nobody were listening.
+        """Remember signal `number`; a third one acts at once, as if nobody were listening.
 
-        A second one that comes right after the first is taken for the same: whoever starts a run
-        may pass on a signal that the whole group of processes is sent as well.
+        One that comes right after another is taken for the same: whoever starts a run may pass on a
+        signal that the whole group of processes is sent as well.  Nothing is raised here, where
+        compiled code may be at work.
 
         Parameters
         ----------
@@ -64,9 +75,12 @@ class Interruption:
         frame
             Ignored; signal handlers are given one.
         """
-        if self._number is None:
-            self._number, self._since = number, time.monotonic()
-        elif time.monotonic() - self._since > SECONDS_OF_ONE_SIGNAL:
+        now = time.monotonic()
+        if self._number is not None and now - self._last <= SECONDS_OF_ONE_SIGNAL:
+            return
+        self._number = self._number or number
+        self._count, self._last = self._count + 1, now
+        if self._count > 2:
             signal.signal(number, signal.SIG_DFL)
             signal.raise_signal(number)
 

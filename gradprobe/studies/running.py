@@ -161,8 +161,9 @@ def run_study(
         if not waiting:
             return run.with_nothing_to_do()
         data = _data_provenance(study, waiting)
-        with open_engine(options, workers, study.grid.threads_per_cell) as opened:
-            run.monitor.checking()
+        run.monitor.checking()
+        threads = study.grid.threads_per_cell
+        with open_engine(options, workers, threads, interruption.check) as opened:
             costs = _rehearsed_costs(study, waiting, rehearse, opened, interruption)
             origin = {**provenance(), "engine": options.name, "workers": opened.count}
             return run.compute(opened, costs, compute, origin, data)

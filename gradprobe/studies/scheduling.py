@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import GradprobeError
 from gradprobe.studies import worker
-from gradprobe.studies.engines.base import Lost, Raised
+from gradprobe.studies.engines.base import EngineError, Lost, Raised
 from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.studies.outcome import Outcome, Rehearsal
 from gradprobe.studies.workplace import Workplace, read_note
@@ -164,6 +164,8 @@ class Scheduler:
         InterruptedStudyError
             A signal has come; what had ended is recorded, and trainings have written a checkpoint
             if they could in a few seconds.
+        EngineError
+            Nothing can be computed any more; what had ended is recorded.
         """
         self._waiting.extend(cells)
         try:
@@ -179,7 +181,10 @@ class Scheduler:
                     self._save()
             self._around.monitor.remaining(0.0)
         except InterruptedStudyError:
-            self._give_up()
+            self._give_up(interruption)
+            raise
+        except EngineError:
+            self._save()
             raise
 
     def _fill(self) -> None:
@@ -244,22 +249,32 @@ class Scheduler:
                 reason = f"took longer than the time limit of {limit:g} s, and was ended"
                 self._end(running.cell, running.failed(reason))
 
-    def _give_up(self) -> None:
+    def _give_up(self, interruption: Interruption) -> None:
         """Let trainings write their checkpoints, and record what ends meanwhile."""
-        if any(running.cell.trains for running in self._running.values()):
-            self._around.monitor.stopping()
-            self._engine.ask_to_stop()
+        try:
+            if self._trains():
+                self._around.monitor.stopping()
+                self._engine.ask_to_stop()
+            self._wait_for_the_rest(interruption)
+        except EngineError:
+            pass  # the signal has ended the engine as well: nothing is left to be waited for
+        finally:
+            self._save()
+
+    def _wait_for_the_rest(self, interruption: Interruption) -> None:
         deadline = time.monotonic() + worker.GRACE_SECONDS
         while True:
-            trains = any(running.cell.trains for running in self._running.values())
-            seconds = max(0.0, deadline - time.monotonic()) if trains else 0.0
+            patient = self._trains() and not interruption.is_urgent
+            seconds = max(0.0, deadline - time.monotonic()) if patient else 0.0
             for ticket, answer in self._engine.wait(min(TICK_SECONDS, seconds)):
                 running = self._running.pop(ticket)
                 if isinstance(answer, Outcome) and not answer.interrupted:
                     self._end(running.cell, answer)
             if not seconds:
-                break
-        self._save()
+                return
+
+    def _trains(self) -> bool:
+        return any(running.cell.trains for running in self._running.values())
 
     def _look(self) -> None:
         """Tell everybody how far things are, if that was not done just now."""

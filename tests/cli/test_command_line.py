@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import pytest
+from patience import SECONDS_OF_PATIENCE
 
 import gradprobe
 from gradprobe import studies
@@ -63,7 +64,12 @@ def gradprobe_command(
     *arguments: str | Path, folder: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), cwd=folder, capture_output=True, text=True, check=False, timeout=120
+        command(*arguments),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS_OF_PATIENCE,
     )
 
 
@@ -222,10 +228,12 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert process.stderr is not None
     before = ""
     while moment not in before:
-        before += process.stderr.readline()
+        line = process.stderr.readline()
+        assert line, before
+        before += line
     time.sleep(0.03)  # the worker processes are starting, or computing
     os.killpg(process.pid, number)
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=SECONDS_OF_PATIENCE)
     assert process.returncode == code
     assert output == ""
     assert "Traceback" not in errors

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from faults import FAULTS
 from gate_results import store
+from patience import SECONDS_OF_PATIENCE
 
 BIAS = next(fault for fault in FAULTS if fault.name == "forget bias 0")
 
@@ -20,7 +21,8 @@ def call(*arguments: str | Path, **environment: str) -> subprocess.CompletedProc
     clean = {key: value for key, value in os.environ.items() if key != "GITHUB_STEP_SUMMARY"}
     result = subprocess.run(
         [sys.executable, "-m", "gradprobe", *map(str, arguments)],
-        capture_output=True, text=True, check=False, timeout=120, env={**clean, **environment},
+        capture_output=True, text=True, check=False,
+        timeout=SECONDS_OF_PATIENCE, env={**clean, **environment},
     )  # fmt: skip
     assert "Traceback" not in result.stderr
     return result

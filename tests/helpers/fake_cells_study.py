@@ -12,6 +12,8 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from patience import SECONDS_OF_PATIENCE
+
 from gradprobe.errors import StoreError
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.running import run_study
@@ -74,6 +76,11 @@ def until_released(specification, workplace):
         time.sleep(0.05)
     return Computed(frame.rows(step=[0, 1], value=[float(specification["seed"]), 1.0]))
 
+def deaf(specification, workplace):
+    # A training that does not hear that it is to stop.
+    note(specification)
+    time.sleep(600)
+
 def train(specification, workplace):
     # Counts to the number of iterations, and saves the count only when asked to stop.
     note(specification)
@@ -135,9 +142,9 @@ def run(study: Study, folder: Path, **options: Any) -> Any:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SECONDS_OF_PATIENCE
     while not condition():
-        assert time.monotonic() < deadline, "waited for a minute in vain"
+        assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
 
 

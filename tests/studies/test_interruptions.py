@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -16,8 +17,11 @@ from fake_cells_study import (
     wait_for,
     with_seeds,
 )
+from patience import SECONDS_OF_PATIENCE
 
+from gradprobe.studies import worker
 from gradprobe.studies.grid import Cell, cells
+from gradprobe.studies.interruption import SECONDS_OF_ONE_SIGNAL, InterruptedStudyError
 from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.store import load, read_results
@@ -48,7 +52,7 @@ def test_an_interrupted_run_ends_at_once_and_keeps_what_is_finished(
     process = start(tmp_path, endless)
     wait_for(lambda: len(computed(log)) >= 2)
     os.killpg(process.pid, number)  # as a terminal does: all processes of the group
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=SECONDS_OF_PATIENCE)
     assert process.returncode == code, errors
     assert output == f"interrupted by {number.name}\n"
     assert errors == ""
@@ -73,7 +77,7 @@ def test_an_interrupted_training_saves_itself_and_goes_on(
     wait_for(lambda: len(computed(log)) == 2)
     (os.killpg if everybody else os.kill)(process.pid, number)
     os.kill(process.pid, number)  # passed on a second time by whoever started the run
-    output, errors = process.communicate(timeout=30)
+    output, errors = process.communicate(timeout=SECONDS_OF_PATIENCE)
     assert (process.returncode, output) == (code, f"interrupted by {number.name}\n"), errors
     wait_for(lambda: not alive(log))
     saved = {path.stem: int(path.read_text()) for path in folder.glob("checkpoints/*.pt")}
@@ -87,6 +91,36 @@ def test_an_interrupted_training_saves_itself_and_goes_on(
     assert load(folder)["value"].tolist() == [3000.0, 3000.0]
     assert [record.seconds for record in read_results(folder).cells] == [1000.0, 1000.0]
     assert not (folder / "checkpoints").exists()
+
+
+class PressesTwice(Monitor):
+    """Sends this process SIGINT once all trainings are at work, and again while they stop."""
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    def remaining(self, seconds: float | None) -> None:
+        if len(computed(self._log)) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    def stopping(self) -> None:
+        time.sleep(SECONDS_OF_ONE_SIGNAL + 0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_second_ctrl_c_does_not_wait_for_trainings(
+    tmp_path: Path, study: Study, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "GRACE_SECONDS", 10 * SECONDS_OF_PATIENCE)
+    with pytest.raises(InterruptedStudyError) as caught:
+        run(
+            with_training(study, 1),
+            tmp_path / "results",
+            compute="fake_cells:deaf",
+            monitor=PressesTwice(log),
+        )
+    assert caught.value.exit_code == 130
+    wait_for(lambda: not alive(log))
 
 
 def test_kill_9_of_a_run_ends_its_trainings_too(tmp_path: Path, study: Study, log: Path) -> None:

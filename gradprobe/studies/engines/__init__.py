@@ -8,16 +8,27 @@ from typing import TYPE_CHECKING
 from gradprobe.errors import ArgumentError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from gradprobe.studies.engines.base import Engine, EngineOptions
 
 ENGINES = {
     "local": "gradprobe.studies.engines.local:open_engine",
     "ray": "gradprobe.studies.engines.ray:open_engine",
 }
-"""Functions from `EngineOptions`, a number of workers or None, and threads per call, by name."""
+"""Functions of the same arguments as `open_engine`, by name."""
 
 
-def open_engine(options: EngineOptions, workers: int | None, threads: int) -> Engine:
+def nobody_interrupts() -> None:
+    """Let an engine start undisturbed."""
+
+
+def open_engine(
+    options: EngineOptions,
+    workers: int | None,
+    threads: int,
+    check: Callable[[], None] = nobody_interrupts,
+) -> Engine:
     """Return the engine that `options` name.
 
     Parameters
@@ -28,6 +39,8 @@ def open_engine(options: EngineOptions, workers: int | None, threads: int) -> En
         How many calls at the same time; as many as there is room for if None.
     threads
         Threads of linear algebra in each.
+    check
+        Called now and then while a cluster starts, which takes seconds; what it raises ends that.
 
     Raises
     ------
@@ -44,5 +57,5 @@ def open_engine(options: EngineOptions, workers: int | None, threads: int) -> En
     """
     if options.name not in ENGINES:
         raise ArgumentError(f"engine must be one of {', '.join(ENGINES)}; got {options.name!r}")
-    engine: Engine = resolve_name(ENGINES[options.name])(options, workers, threads)
+    engine: Engine = resolve_name(ENGINES[options.name])(options, workers, threads, check)
     return engine

@@ -9,8 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
+from gradprobe.errors import GradprobeError
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+
+class EngineError(GradprobeError):
+    """All that computes is gone: nothing can be computed any more, nor asked to stop."""
 
 
 @dataclass(frozen=True)

@@ -44,20 +44,22 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
-def open_engine(options: EngineOptions, workers: int | None, threads: int) -> LocalEngine:
+def open_engine(
+    options: EngineOptions, workers: int | None, threads: int, check: Callable[[], None]
+) -> LocalEngine:
     """Return a local engine with `workers` processes, or one for each `threads` usable cores.
 
     Parameters
     ----------
     options
         Name nothing that this engine needs.
-    workers, threads
+    workers, threads, check
         As of `gradprobe.studies.engines.open_engine`.
 
     Examples
     --------
     >>> from gradprobe.studies.engines.base import EngineOptions
-    >>> with open_engine(EngineOptions(), 3, 1) as engine:
+    >>> with open_engine(EngineOptions(), 3, 1, lambda: None) as engine:
     ...     engine.count
     3
     """

@@ -12,15 +12,19 @@ import asyncio
 import importlib
 import os
 import signal
+import sys
 import threading
 import time
-from contextlib import contextmanager, suppress
+import uuid
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
 from gradprobe.errors import ArgumentError, GradprobeError
 from gradprobe.studies import worker
-from gradprobe.studies.engines.base import Lost, Raised
+from gradprobe.studies.engines.base import EngineError, Lost, Raised
+from gradprobe.studies.engines.ray_cluster import OwnCluster
+from gradprobe.studies.progress import last_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,34 +33,38 @@ if TYPE_CHECKING:
 
 QUIET = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Ray reports nothing to anybody, and warns of nothing that does not concern us."""
+AUTHENTICATED = ("RAY_AUTH_MODE", "token")
+"""A cluster of our own lets nobody in without a token, which Ray makes and keeps by itself."""
 SECONDS_BETWEEN_NEWS = 1.0
 RETRIES_OF_A_NODE = 3
 """How often a cell may lose its machine: that is hardly the cell's fault."""
 AT_ONCE = 10_000
 """How many worker processes may listen to the board."""
 
-HEEDING = threading.Event()
-"""Whether this worker process listens to the board; it is one of Ray's, with no place for it."""
+HEEDED: list[str] = []
+"""The run whose board this worker process listens to; it is one of Ray's, with no place for it."""
 
 
-def open_engine(options: EngineOptions, workers: int | None, threads: int) -> RayEngine:
+def open_engine(
+    options: EngineOptions, workers: int | None, threads: int, check: Callable[[], None]
+) -> RayEngine:
     """Return an engine on the cluster that `options` name, or on a new one on this machine.
 
     Parameters
     ----------
     options
         The cluster's address, and what a cell reserves.
-    workers, threads
+    workers, threads, check
         As of `gradprobe.studies.engines.open_engine`.
 
     Raises
     ------
     GradprobeError
-        Ray is not installed, or there is no such cluster.
+        Ray is not installed, or there is no such cluster, or it does not start.
     ArgumentError
         None of its machines has room for a cell.
     """
-    return RayEngine(options, workers, threads)
+    return RayEngine(options, workers, threads, check)
 
 
 class RayEngine:
@@ -64,12 +72,18 @@ class RayEngine:
 
     Parameters
     ----------
-    options, workers, threads
+    options, workers, threads, check
         As of `open_engine`.
     """
 
-    def __init__(self, options: EngineOptions, workers: int | None, threads: int) -> None:
-        self._ray = imported_ray()
+    def __init__(
+        self,
+        options: EngineOptions,
+        workers: int | None,
+        threads: int,
+        check: Callable[[], None],
+    ) -> None:
+        self._run = uuid.uuid4().hex
         self._threads = threads
         cpus = float(threads) if options.cpus_per_cell is None else options.cpus_per_cell
         self._needs = {"CPU": cpus, "GPU": options.gpus_per_cell}
@@ -78,34 +92,30 @@ class RayEngine:
         self._begun: dict[int, Begun] = {}
         self._submitted = 0
         self._heard = 0.0
-        self._ours = not self._ray.is_initialized()
-        if self._ours:
-            _connect(self._ray, options.address)
-        try:
+        with ExitStack() as stack:
+            self._ray = _connected(options.address, check, stack)
             self._check_room()
             self._board = _board_beside_the_driver(self._ray)
             self._task = self._ray.remote(
                 num_cpus=cpus, num_gpus=options.gpus_per_cell, max_retries=0
             )(_answer)
-        except BaseException:
-            self._disconnect()
-            raise
-        self.count = self._room()
+            self.count = self._room()
+            self._connection = stack.pop_all()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        for reference in self._tickets:
-            self._ray.cancel(reference, force=True)
-        self._ray.kill(self._board)
-        self._disconnect()
+        with self._connection, suppress(*_gone(self._ray)):
+            for reference in self._tickets:
+                self._ray.cancel(reference, force=True)
+            self._ray.kill(self._board)
 
     def submit(self, function: Callable[..., Any], place: str, *arguments: Any) -> int:
         """Let a task call ``function(place, *arguments)``, as soon as the cluster has room."""
         self._submitted += 1
         reference = self._task.remote(
-            self._board, self._submitted, self._threads, function, place, *arguments
+            self._run, self._board, self._submitted, self._threads, function, place, *arguments
         )
         self._tickets[reference] = self._submitted
         return self._submitted
@@ -116,13 +126,19 @@ class RayEngine:
         if not references:
             time.sleep(seconds)
             return []
-        done, _ = self._ray.wait(references, timeout=seconds)
-        if done:
-            done, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+        try:
+            done, _ = self._ray.wait(references, timeout=seconds)
+            if done:
+                done, _ = self._ray.wait(references, num_returns=len(references), timeout=0)
+            self._hear_news()
+        except _gone(self._ray) as error:
+            raise EngineError(
+                "the Ray cluster no longer answers; finished cells are stored, and the same "
+                f"command goes on with the others ({last_line(str(error))})"
+            ) from error
         answers = [(self._tickets.pop(reference), self._answer(reference)) for reference in done]
         for ticket, _ in answers:
             self._begun.pop(ticket, None)
-        self._hear_news()
         return answers
 
     def begun(self, ticket: int) -> Begun | None:
@@ -182,11 +198,6 @@ class RayEngine:
         needs = " and ".join(f"{need:g} {name}" for name, need in self._needs.items() if need)
         raise ArgumentError(f"no machine of the Ray cluster has room for a cell: it needs {needs}")
 
-    def _disconnect(self) -> None:
-        if self._ours:
-            with _handlers_kept():
-                self._ray.shutdown()
-
 
 class Board:
     """An actor of the cluster: tasks say here that they have begun, and hear whether to stop.
@@ -230,6 +241,7 @@ class Board:
 
 
 def _answer(
+    run: str,
     board: Any,
     ticket: int,
     threads: int,
@@ -239,20 +251,30 @@ def _answer(
 ) -> Any:
     """Answer a call: what runs as a task."""
     worker.limit_threads(threads)
-    if not HEEDING.is_set():
-        HEEDING.set()
-        threading.Thread(target=_heed, args=(board,), daemon=True).start()
+    _heed(run, board)
     return worker.answer(
         lambda: board.begin.remote(ticket, worker.here()), function, place, *arguments
     )
 
 
-def _heed(board: Any) -> None:
-    """Wait until the board says that trainings are to stop."""
+def _heed(run: str, board: Any) -> None:
+    """Let a thread wait until the board of a run says that trainings are to stop.
+
+    A driver that stays connected may be at its second run, whose calls come to the same processes.
+    """
+    if run in HEEDED:
+        return
+    HEEDED[:] = [run]
+    worker.STOPPING.clear()
+    threading.Thread(target=_wait_for, args=(run, board), daemon=True).start()
+
+
+def _wait_for(run: str, board: Any) -> None:
     ray = imported_ray()
     with suppress(ray.exceptions.RayError):  # the run has ended before
         ray.get(board.asked_to_stop.remote())
-        worker.STOPPING.set()
+        if run in HEEDED:
+            worker.STOPPING.set()
 
 
 def imported_ray() -> Any:
@@ -273,15 +295,41 @@ def imported_ray() -> Any:
         ) from error
 
 
-def _connect(ray: Any, address: str | None) -> None:
-    started_here = {"include_dashboard": False} if address is None else {"address": address}
+def _connected(address: str | None, check: Callable[[], None], stack: ExitStack) -> Any:
+    """Return Ray, connected as this process is already, or to `address`, or to a new cluster.
+
+    What is to be undone in the end is left to `stack`.
+    """
+    before = sys.modules.get("ray")
+    if before is not None and before.is_initialized():
+        return before
+    if address is None and before is None:  # Ray reads whether to authenticate when it is imported
+        os.environ.setdefault(*AUTHENTICATED)
+        cluster = OwnCluster({**QUIET, **os.environ})
+        stack.callback(cluster.close)
+        imported_ray()  # takes a second, in which the cluster starts
+        address = cluster.address(check)
+    ray = imported_ray()
+    place = {"address": address} if address else {"address": "local", "include_dashboard": False}
     try:
         with _handlers_kept():
-            ray.init(log_to_driver=False, logging_level="ERROR", **started_here)
+            ray.init(log_to_driver=False, logging_level="CRITICAL", **place)
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise GradprobeError(
             f"no Ray cluster can be reached at {address or 'this machine'}: {error}"
         ) from error
+    stack.callback(_disconnect, ray)
+    return ray
+
+
+def _disconnect(ray: Any) -> None:
+    with _handlers_kept():
+        ray.shutdown()
+
+
+def _gone(ray: Any) -> tuple[type[Exception], ...]:
+    """Return what is raised where a cluster does not answer any more."""
+    return (ray.exceptions.RayError, ConnectionError)
 
 
 def _board_beside_the_driver(ray: Any) -> Any:
