@@ -10,7 +10,7 @@ import difflib
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from gradprobe.errors import UnknownNameError
+from gradprobe.errors import ArgumentError, UnknownNameError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -81,3 +81,37 @@ def look_up(kind: str, registry: Mapping[str, str], name: object) -> Any:
     """
     module, _, attribute = registry[check_name(kind, registry, name)].partition(":")
     return getattr(importlib.import_module(module), attribute)
+
+
+def look_into(found: Any, name: str, place: str) -> Any:
+    """Return what `name` stands for in a module that a user has written.
+
+    Parameters
+    ----------
+    found
+        The module.
+    name
+        A name in it, with dots for attributes.
+    place
+        What messages call the module.
+
+    Raises
+    ------
+    ArgumentError
+        It has no such name; the message lists those that it has.
+
+    Examples
+    --------
+    >>> import fractions
+    >>> look_into(fractions, "Fraction.limit_denominator", "fractions").__name__
+    'limit_denominator'
+    """
+    for part in name.split("."):
+        if not hasattr(found, part):
+            names = [one for one in vars(found) if not one.startswith("_")]
+            raise ArgumentError(
+                f"{place} has no {name!r}; it has: {', '.join(sorted(names)) or 'nothing'}"
+                f"{did_you_mean(part, names)}"
+            )
+        found = getattr(found, part)
+    return found

@@ -14,6 +14,7 @@ from gradprobe.command import WRONG_CALL, failure, reported
 from gradprobe.report_command import REPORT_NAME
 from gradprobe.store_commands import (
     AddressOption,
+    CellsOption,
     CpusOption,
     EngineOption,
     GpusOption,
@@ -24,6 +25,7 @@ from gradprobe.store_commands import (
 )
 from gradprobe.studies.engines.base import EngineOptions
 from gradprobe.studies.event_log import EventLog
+from gradprobe.studies.own_cells import with_cell_files
 
 if TYPE_CHECKING:
     from gradprobe.studies.progress import Detail
@@ -96,6 +98,7 @@ def run(  # noqa: PLR0917 - typer passes options by name
     cpus_per_cell: CpusOption = None,
     gpus_per_cell: GpusOption = 0.0,
     wait: WaitOption = False,
+    cells: CellsOption = None,
 ) -> None:
     """Run a study, or go on with it, and write its report.
 
@@ -106,7 +109,7 @@ def run(  # noqa: PLR0917 - typer passes options by name
     """
     if quiet and verbose:
         raise failure("error: give either --quiet or --verbose", WRONG_CALL)
-    checked = studies.load_study(study, changes or ())
+    checked = with_cell_files(studies.load_study(study, changes or ()), cells or ())
     folder = Path("results") / checked.name if results is None else results
     if dry_run:
         _tell_plan(checked, folder, workers)

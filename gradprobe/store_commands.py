@@ -16,6 +16,7 @@ from gradprobe.command import MISSING_RESULTS, failure, reported
 from gradprobe.errors import ArgumentError
 from gradprobe.studies.engines.base import EngineOptions
 from gradprobe.studies.interruption import InterruptedStudyError
+from gradprobe.studies.own_cells import refuse_changed_files, with_cell_files
 from gradprobe.studies.progress import in_brief, in_words, last_line
 from gradprobe.studies.status import study_status
 
@@ -81,6 +82,15 @@ CpusOption = Annotated[
 ]
 GpusOption = Annotated[
     float, typer.Option(min=0.0, help="Likewise of GPUs; a fraction lets cells share one.")
+]
+CellsOption = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--cells",
+        metavar="FILE.py",
+        help="A Python file with cells of your own, which the study names MODULE:CELL; repeat it "
+        "for several.  Its code is run: no study runs code that is not named here.",
+    ),
 ]
 WaitOption = Annotated[
     bool,
@@ -191,6 +201,7 @@ def retry(  # noqa: PLR0917 - typer passes options by name
     cpus_per_cell: CpusOption = None,
     gpus_per_cell: GpusOption = 0.0,
     wait: WaitOption = False,
+    cells: CellsOption = None,
 ) -> None:
     """Compute cells again that have failed, and nothing else.
 
@@ -201,9 +212,11 @@ def retry(  # noqa: PLR0917 - typer passes options by name
     if not chosen:
         print("nothing has failed")
         return
+    again = with_cell_files(stored.study, cells or ())
+    refuse_changed_files(again, (one.specification for one in stored.missing if one.hash in chosen))
     options = EngineOptions(engine, address, cpus_per_cell, gpus_per_cell)
     reporter = studies.reporter(sys.stderr)
-    summary = run_cells(stored.study, results, reporter, workers, options, only=chosen, wait=wait)
+    summary = run_cells(again, results, reporter, workers, options, only=chosen, wait=wait)
     failed = [(one, reason) for one, reason in summary.failures if one.hash in chosen]
     print(f"{len(chosen) - len(failed)} of {len(chosen)} cells are finished now")
     if failed:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 ADDRESS = "https://json-schema.org/draft/2020-12/schema"
 REGISTRIES = {"TaskChoice": TASKS, "ModelChoice": MODELS}
+OWN_NAME = r"^[^\W\d]\w*:[^\W\d]\w*(\.[^\W\d]\w*)*$"
 UNDERLINE = re.compile(r"^-+$")
 
 
@@ -38,7 +39,7 @@ def json_schema() -> dict[str, Any]:
     tables = {name: each for name, each in definitions.items() if "properties" in each}
     for name, definition in tables.items():
         _describe(definition, _class_of(name))
-        _name_choices(definition, REGISTRIES.get(name, {}))
+        _name_choices(definition, REGISTRIES.get(name, {}), own=name == "ModelChoice")
     _describe(found, schema.Study)
     definitions["TaskChoice"]["required"].remove("label")  # the name, if it is not given
     _require_sizes(definitions["ModelChoice"])
@@ -96,12 +97,16 @@ def _attributes(text: str) -> dict[str, str]:
     return {name: words.replace("``", "").replace("`", "") for name, words in found.items()}
 
 
-def _name_choices(definition: dict[str, Any], registry: dict[str, str]) -> None:
-    """List the names of a registry, each with its line, where one of them is to be chosen."""
+def _name_choices(definition: dict[str, Any], registry: dict[str, str], *, own: bool) -> None:
+    """List the names of a registry, each with its line, where one of them is to be chosen.
+
+    Where a name may also be a user's own, ``MODULE:CELL``, it is one of the two.
+    """
     if registry:
         told = summaries(registry)
         key = definition["properties"]["name"]
-        key["enum"] = list(registry)
+        names: dict[str, Any] = {"enum": list(registry)}
+        key.update({"anyOf": [names, {"pattern": OWN_NAME}]} if own else names)
         lines = "\n".join(f"- {name}: {line}" for name, line in told.items())
         key["description"] = f"{key.get('description', '')}\n\n{lines}".strip()
 

@@ -11,7 +11,9 @@ import typer
 from gradprobe import reports, studies
 from gradprobe.command import MISSING_RESULTS, failure, reported
 from gradprobe.errors import StudyFileError
+from gradprobe.store_commands import CellsOption  # noqa: TC001 - typer reads it
 from gradprobe.studies.interruption import InterruptedStudyError
+from gradprobe.studies.own_cells import with_cell_files
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +51,7 @@ def tune(
         Path | None,
         typer.Option("--output", "-o", help="Write the ranking, with every column: a .csv file."),
     ] = None,
+    cells: CellsOption = None,
 ) -> None:
     """Rank the models of a study, before any training, by how well their states tell the targets.
 
@@ -58,7 +61,7 @@ def tune(
     the untrained last states explains, each sequence being left out in turn.  Cells are stored as
     by `gradprobe run`, and the report shows the ranking.
     """
-    checked = studies.load_study(study)
+    checked = with_cell_files(studies.load_study(study), cells or ())
     _check(checked)
     folder = Path("results") / checked.name if results is None else results
     summary = _measured(checked, folder, workers)

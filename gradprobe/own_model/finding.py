@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import ArgumentError
+from gradprobe.registry import look_into
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,11 +42,7 @@ def find(reference: str) -> Callable[..., object]:
             f"{reference!r}"
         )
     found: Any = _load(Path(place)) if place.endswith(".py") else _import(place)
-    for part in name.split("."):
-        if not hasattr(found, part):
-            names = ", ".join(sorted(n for n in vars(found) if not n.startswith("_")))
-            raise ArgumentError(f"{place} has no {name!r}; it has: {names}")
-        found = getattr(found, part)
+    found = look_into(found, name, place)
     if not callable(found):
         raise ArgumentError(
             f"{reference} must be a module, a function that makes one, or a cell "

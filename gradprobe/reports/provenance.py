@@ -53,12 +53,25 @@ def facts(cells: Sequence[Cell]) -> list[Fact]:
     times = [getattr(cell, "finished", None) for cell in cells]
     if stamps := sorted(str(time) for time in times if time):
         found.append(Fact("computed", [" to ".join(dict.fromkeys([stamps[0], stamps[-1]]))]))
+    found += _sources(cells)
     lines: dict[str, dict[str, int]] = {}
     for cell in cells:
         for name, value in _flat(cell.provenance):
             counts = lines.setdefault(name, {})
             counts[value] = counts.get(value, 0) + 1
     return found + [Fact(name, _agreed(counts, len(cells))) for name, counts in lines.items()]
+
+
+def _sources(cells: Sequence[Cell]) -> Iterator[Fact]:
+    """Yield the files that the user's own cells came from, with their SHA-256."""
+    told: dict[str, dict[str, None]] = {}
+    for cell in cells:
+        model = cell.specification.get("model") or {}
+        for file, sha256 in (model.get("source") or {}).items():
+            line = f"{printable(file)}, SHA-256 {printable(sha256)}"
+            told.setdefault(printable(model.get("name")), {})[line] = None
+    for name, lines in told.items():
+        yield Fact(f"code of {name}", list(lines))
 
 
 def gaps(results: Results) -> list[Gap]:

@@ -8,12 +8,13 @@ import torch
 
 from gradprobe import models, probes
 from gradprobe.errors import ArgumentError, GradprobeError, UnsupportedModelError
-from gradprobe.studies.measuring import measure, model_of, task_of
+from gradprobe.studies.measuring import dtype_of_parameters, measure, model_of, task_of
 from gradprobe.studies.outcome import Computed, Rehearsal
+from gradprobe.studies.own_rehearsal import rehearse_own_cell
 from gradprobe.studies.trained_cell import train_cell
 
 if TYPE_CHECKING:
-    from gradprobe.models import RecurrentModel
+    from gradprobe.models import OpaqueModel, RecurrentModel
     from gradprobe.studies.workplace import Workplace
 
 TRAINING_PASSES = 3
@@ -57,13 +58,15 @@ def rehearse(specification: dict[str, Any], *, with_probes: bool) -> Rehearsal:
     """
     mistakes = _probe_mistakes(specification) if with_probes else {}
     try:
-        model = model_of(specification, getattr(torch, specification["dtype"]))
+        model = model_of(specification, dtype_of_parameters(specification))
+        if "source" in specification["model"]:
+            rehearse_own_cell(specification, model)
     except GradprobeError as error:
         return Rehearsal({"model": str(error), **mistakes}, 0.0)
     return Rehearsal(mistakes, _cost(specification, model))
 
 
-def _cost(specification: dict[str, Any], model: RecurrentModel) -> float:
+def _cost(specification: dict[str, Any], model: RecurrentModel | OpaqueModel) -> float:
     """Return about how many products of numbers the cell takes."""
     steps = max(specification["lengths"]) * specification["sequences"]
     probing = float(steps * model.state_size**3) if specification["probes"] else 0.0
@@ -77,9 +80,15 @@ def _cost(specification: dict[str, Any], model: RecurrentModel) -> float:
         + evaluations * task.size("validation")
         + task.size("test")
     )
+    return float(sequences * task.length * _products(model)) + probing * len(training["probe_at"])
+
+
+def _products(model: RecurrentModel | OpaqueModel) -> int:
+    """Return about how many products of numbers a step takes."""
+    if isinstance(model, models.OpaqueModel):
+        return max(model.state_size, model.stored_parameters)
     stages = [stage for cell in model.cells for stage in cell.stages()]
-    size = sum(stage.recurrent_matrix().numel() for stage in stages)
-    return float(sequences * task.length * size) + probing * len(training["probe_at"])
+    return sum(stage.recurrent_matrix().numel() for stage in stages)
 
 
 def _probe_mistakes(specification: dict[str, Any]) -> dict[str, str]:

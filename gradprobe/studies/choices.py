@@ -15,6 +15,7 @@ from pydantic import (
 
 from gradprobe import tasks
 from gradprobe.errors import GradprobeError
+from gradprobe.models.cell_files import is_own, module_of
 from gradprobe.models.registry import MODELS
 from gradprobe.studies.fields import (
     Labels,
@@ -56,6 +57,23 @@ def stated(table: BaseModel | None) -> dict[str, Any]:
     {'test_accuracy': 98.0, 'source': 'Table 1'}
     """
     return {} if table is None else table.model_dump(mode="json", exclude_unset=True)
+
+
+def model_name(name: str) -> str:
+    """Return the name of a model that is registered, or the place of one's own: ``MODULE:CELL``.
+
+    Examples
+    --------
+    >>> model_name("lstm"), model_name("mycells:Leaky")
+    ('lstm', 'mycells:Leaky')
+    """
+    if not is_own(name):
+        return registered("model", MODELS)(name)
+    try:
+        module_of(name)
+    except GradprobeError as error:
+        raise ValueError(str(error)) from None
+    return name
 
 
 class Published(Strict):
@@ -204,7 +222,10 @@ class ModelChoice(Choice):
     ----------
     label
         What the model is called; what it sweeps is appended, or replaces ``{NAME}`` in it.
-    name, hidden_size, num_layers, options
+    name
+        One of the models below, or ``MODULE:CELL``, a cell of your own: a class or function called
+        CELL in the file MODULE.py, which `gradprobe run` is given by its option ``--cells``.
+    hidden_size, num_layers, options
         As for `gradprobe.models.build`.
     only, skip
         Labels of the tasks that it runs on, or does not; all tasks if neither is given.
@@ -223,7 +244,7 @@ class ModelChoice(Choice):
     1
     """
 
-    name: Annotated[str, AfterValidator(registered("model", MODELS))]
+    name: Annotated[str, AfterValidator(model_name)]
     hidden_size: Positive | None = None
     num_layers: Positive = 1
     options: ModelOptions = Field(default_factory=dict)

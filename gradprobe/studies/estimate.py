@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import DataError
+from gradprobe.models.importing import importable
 from gradprobe.studies.forecast import sibling_key
 from gradprobe.studies.grid import canonical, cells
 from gradprobe.studies.mistakes import refuse
@@ -155,12 +156,13 @@ def cost_in_words(study: Study, waiting: Sequence[Cell], workers: int) -> Iterat
         yield "How long it will take cannot be measured without the data:"
         yield from (f"  {sentence}" for sentence in missing)
         return
-    costs = _rehearsed(study, waiting)
-    chosen = _representatives(waiting, costs)
-    measure = importlib.import_module("gradprobe.studies.pricing").price
-    prices = {
-        _kind(cell): (measure(cell.specification), costs[sibling_key(cell)]) for cell in chosen
-    }
+    with importable(study.cell_files):
+        costs = _rehearsed(study, waiting)
+        chosen = _representatives(waiting, costs)
+        measure = importlib.import_module("gradprobe.studies.pricing").price
+        prices = {
+            _kind(cell): (measure(cell.specification), costs[sibling_key(cell)]) for cell in chosen
+        }
     total = _total(waiting, costs, prices) * (1 / min(workers, len(waiting)))
     low, high = total.least / OTHER_LOAD, total.most * OTHER_LOAD
     yield (

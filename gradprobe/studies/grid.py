@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from gradprobe import frame
 from gradprobe.seeds import stream_seed
+from gradprobe.studies.own_cells import require_cell_files
 from gradprobe.studies.settings import settings
 
 if TYPE_CHECKING:
@@ -118,6 +119,7 @@ def cells(study: Study) -> list[Cell]:
     >>> [(cell.label, cell.task, cell.seed) for cell in cells(study)]
     [('GRU', 'digits', 0), ('GRU', 'digits', 1)]
     """
+    require_cell_files(study)
     shared = [(setting, unseeded_specification(setting)) for setting in settings(study)]
     return [
         Cell(

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from gradprobe import models, probes, tasks
+from gradprobe.errors import ArgumentError, GradprobeError
+from gradprobe.models.cell_files import module_of
+from gradprobe.models.importing import imported
 from gradprobe.seeds import stream_seed
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gradprobe.models import RecurrentModel
+    from gradprobe.models import OpaqueModel, RecurrentModel
     from gradprobe.tasks.base import Task
 
 
@@ -51,8 +55,11 @@ def task_of(specification: dict[str, Any]) -> Task:
     return tasks.build(choice["name"], **choice["options"])
 
 
-def model_of(specification: dict[str, Any], dtype: torch.dtype) -> RecurrentModel:
+def model_of(specification: dict[str, Any], dtype: torch.dtype) -> RecurrentModel | OpaqueModel:
     """Return the cell's model at initialisation, the same numbers in every dtype but for rounding.
+
+    A user's own cell comes out of the files that are importable at present, if they are those that
+    the specification names; see `gradprobe.models.importing`.
 
     Parameters
     ----------
@@ -69,8 +76,8 @@ def model_of(specification: dict[str, Any], dtype: torch.dtype) -> RecurrentMode
     4
     """
     choice = specification["model"]
-    return models.build(
-        choice["name"],
+    make = partial(
+        models.build,
         input_size=task_of(specification).input_size,
         hidden_size=choice["hidden_size"],
         num_layers=choice["num_layers"],
@@ -78,9 +85,34 @@ def model_of(specification: dict[str, Any], dtype: torch.dtype) -> RecurrentMode
         dtype=dtype,
         **choice["options"],
     )
+    if "source" not in choice:
+        return make(choice["name"])
+    found = imported(choice["name"], choice["source"])
+    try:
+        return make(found)
+    except GradprobeError as error:
+        raise ArgumentError(f"{module_of(choice['name'])}.py: {error}") from error
 
 
-def measure(specification: dict[str, Any], model: RecurrentModel) -> pd.DataFrame:
+def dtype_of_parameters(specification: dict[str, Any]) -> torch.dtype:
+    """Return the dtype in which the cell's model is made: its training's, or that of the probes.
+
+    Parameters
+    ----------
+    specification
+        As `gradprobe.studies.grid.cells` makes it.
+
+    Examples
+    --------
+    >>> dtype_of_parameters({"training": None, "dtype": "float64"})
+    torch.float64
+    """
+    name = (specification["training"] or specification)["dtype"]
+    dtype: torch.dtype = getattr(torch, name)
+    return dtype
+
+
+def measure(specification: dict[str, Any], model: RecurrentModel | OpaqueModel) -> pd.DataFrame:
     """Return what the cell's probes say of `model`: of its own one, at whatever iteration.
 
     The inputs and what the probes draw are the same at every call.
@@ -108,13 +140,14 @@ def measure(specification: dict[str, Any], model: RecurrentModel) -> pd.DataFram
 
 
 def _in_dtype(
-    specification: dict[str, Any], model: RecurrentModel, dtype: torch.dtype
-) -> RecurrentModel:
+    specification: dict[str, Any], model: RecurrentModel | OpaqueModel, dtype: torch.dtype
+) -> RecurrentModel | OpaqueModel:
     """Return `model`, or a new one with its values if it has another dtype.
 
-    `torch.nn.Module.to` would discard the imaginary parts of complex parameters.
+    `torch.nn.Module.to` would discard the imaginary parts of complex parameters.  A user's own
+    module is converted by the probes, which also know what to do if it computes in one dtype only.
     """
-    if model.dtype == dtype:
+    if model.dtype == dtype or isinstance(model, models.OpaqueModel):
         return model
     converted = model_of(specification, dtype)
     converted.load_state_dict(model.state_dict())

@@ -9,13 +9,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from gradprobe import checks
 from gradprobe.errors import BusyStoreError, GradprobeError
+from gradprobe.models.cell_files import is_own
+from gradprobe.studies import grid
 from gradprobe.studies.engines import open_engine
 from gradprobe.studies.engines.base import EngineOptions
+from gradprobe.studies.engines.supplying import supplying
 from gradprobe.studies.forecast import Forecast, sibling_key
-from gradprobe.studies.grid import cells
 from gradprobe.studies.interruption import listening
 from gradprobe.studies.mistakes import refuse
 from gradprobe.studies.monitor import Monitor
+from gradprobe.studies.own_cells import with_cell_files
 from gradprobe.studies.provenance import provenance
 from gradprobe.studies.recording import Checkpoints, Recorder
 from gradprobe.studies.scheduling import Scheduler, Surroundings, rehearse_all
@@ -28,10 +31,12 @@ if TYPE_CHECKING:
     from gradprobe.studies.engines.base import Engine
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.interruption import Interruption
+    from gradprobe.studies.outcome import Rehearsal
     from gradprobe.studies.schema import Study
 
 COMPUTE = "gradprobe.studies.cell:compute"
 REHEARSE = "gradprobe.studies.cell:rehearse"
+CHECK = "gradprobe.studies.own_rehearsal:check_contract"
 SECONDS_BETWEEN_TRIES = 1.0
 """How often a run that waits for another one looks whether that has ended."""
 
@@ -81,6 +86,7 @@ def run_study(
     engine: EngineOptions | None = None,
     only: Collection[str] | None = None,
     wait: bool = False,
+    cells: Sequence[str | Path] = (),
 ) -> Summary:
     """Compute every cell of `study` that `folder` does not hold yet, and store each at once.
 
@@ -111,11 +117,18 @@ def run_study(
         neither are finished nor have failed.
     wait
         Wait for another run that is writing there to end, rather than being refused.
+    cells
+        Python files of your own, in which the models stand that the study names ``MODULE:CELL``.
+        Naming a file here lets its code run, in the workers; no study does so by itself.  Their
+        SHA-256 is part of what names a cell: a changed file makes other cells.
 
     Raises
     ------
     StudyFileError
-        A task's data are not there, or a model or a probe cannot be made as the study says.
+        A task's data are not there, a model or a probe cannot be made as the study says, or a cell
+        of your own is named whose file is not given.
+    ArgumentError
+        A file of `cells` is missing, or cannot be a module.
     BusyStoreError
         Another run is writing there.
     StoreError
@@ -153,6 +166,7 @@ def run_study(
     if workers is not None:
         checks.positive_integer("workers", workers)
     options = EngineOptions() if engine is None else engine
+    study = with_cell_files(study, cells)
     with listening() as interruption:
         run = _Run(study, Path(folder), Monitor() if monitor is None else monitor, interruption)
         run.only, run.waits = only, wait
@@ -164,9 +178,10 @@ def run_study(
         run.monitor.checking()
         threads = study.grid.threads_per_cell
         with open_engine(options, workers, threads, interruption.check) as opened:
-            costs = _rehearsed_costs(study, waiting, rehearse, opened, interruption)
+            supplied = supplying(opened, study.cell_files)
+            costs = _rehearsed_costs(study, waiting, rehearse, supplied, interruption)
             origin = {**provenance(), "engine": options.name, "workers": opened.count}
-            return run.compute(opened, costs, compute, origin, data)
+            return run.compute(supplied, costs, compute, origin, data)
 
 
 class _Run:
@@ -182,7 +197,7 @@ class _Run:
         self.folder = folder
         self.monitor = monitor
         self._interruption = interruption
-        self._grid = cells(study)
+        self._grid = grid.cells(study)
         self._checkpoints = Checkpoints(folder.absolute() / FOLDER_NAME)
 
     def patiently(self, attempt: Callable[[], Done]) -> Done:
@@ -287,14 +302,28 @@ def _rehearsed_costs(
 ) -> dict[str, float]:
     """Return the cost of a cell of each model on each task, or refuse the study with reasons."""
     representatives = {sibling_key(cell): cell for cell in waiting}
-    rehearsals = rehearse_all(representatives.values(), place, engine, interruption)
+    chosen = list(representatives.values())
+    rehearsals = rehearse_all(chosen, place, engine, interruption)
+    _refuse_mistakes(study, chosen, rehearsals)
+    own = {
+        name: cell
+        for cell in reversed(chosen)
+        if is_own(name := cell.specification["model"]["name"])
+    }
+    checked = list(own.values())
+    _refuse_mistakes(study, checked, rehearse_all(checked, CHECK, engine, interruption))
+    return {key: found.cost for key, found in zip(representatives, rehearsals, strict=True)}
+
+
+def _refuse_mistakes(
+    study: Study, rehearsed: Sequence[Cell], rehearsals: Sequence[Rehearsal]
+) -> None:
     mistakes = [
         _sentence(study, cell, key, mistake)
-        for cell, rehearsal in zip(representatives.values(), rehearsals, strict=True)
+        for cell, rehearsal in zip(rehearsed, rehearsals, strict=True)
         for key, mistake in rehearsal.mistakes.items()
     ]
     refuse(study.file_name, mistakes, text=study.text)
-    return {key: found.cost for key, found in zip(representatives, rehearsals, strict=True)}
 
 
 def _sentence(study: Study, cell: Cell, key: str, mistake: str) -> str:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr
 
+from gradprobe.models.cell_files import CellFile
 from gradprobe.probes.registry import PROBES
 from gradprobe.studies.choices import ModelChoice, TaskChoice, TrainingTable
 from gradprobe.studies.fields import (
@@ -91,6 +92,9 @@ class Study(Strict):
         What to try several values of in every model, task or training.
     text, file_name
         The file as it was read, with the changes that were asked for; and what it was called.
+    cell_files
+        The Python files of the user's own cells that it names; none until somebody who runs it
+        gives them, by `gradprobe.studies.own_cells.with_cell_files`.
 
     Examples
     --------
@@ -133,6 +137,7 @@ class Study(Strict):
     sweep: Annotated[StudySweep | None, Field(exclude=True)] = None
     _text: str = PrivateAttr(default="")
     _file_name: str = PrivateAttr(default="study")
+    _cell_files: tuple[CellFile, ...] = PrivateAttr(default=())
 
     @property
     def text(self) -> str:
@@ -143,3 +148,8 @@ class Study(Strict):
     def file_name(self) -> str:
         """What the study file was called when it was read."""
         return self._file_name
+
+    @property
+    def cell_files(self) -> tuple[CellFile, ...]:
+        """The Python files of its own cells, given by whoever runs it; none when it is read."""
+        return self._cell_files

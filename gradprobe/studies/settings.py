@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import ArgumentError
+from gradprobe.models.cell_files import source_of
 from gradprobe.studies.choices import ModelChoice, TaskChoice, TaskException, stated
 from gradprobe.training.protocol import TrainingProtocol
 
@@ -55,12 +56,14 @@ class Setting:
         return self.model.on.get(self.task.family, TaskException())
 
     def model_specification(self) -> dict[str, Any]:
-        """Return the model as it is built on this task."""
+        """Return the model as it is built on this task, a user's own cell with its source."""
+        source = source_of(self.model.name, self.study.cell_files)
         return {
             "name": self.model.name,
             "hidden_size": self.exception.hidden_size or self.model.hidden_size,
             "num_layers": self.model.num_layers,
             "options": {**self.model.options, **self.exception.options},
+            **({} if source is None else {"source": source}),
         }
 
     def published(self) -> dict[str, Any]:

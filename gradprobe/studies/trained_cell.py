@@ -17,7 +17,7 @@ from gradprobe.studies.workplace import Notes
 if TYPE_CHECKING:
     import pandas as pd
 
-    from gradprobe.models import RecurrentModel
+    from gradprobe.models import OpaqueModel, RecurrentModel
     from gradprobe.studies.workplace import Workplace
     from gradprobe.tasks.base import Task
 
@@ -59,7 +59,9 @@ def train_cell(specification: dict[str, Any], workplace: Workplace) -> Computed 
     return Computed(table, result.seconds)
 
 
-def sizes(model: RecurrentModel, readout: torch.nn.Module, task: Task) -> pd.DataFrame:
+def sizes(
+    model: RecurrentModel | OpaqueModel, readout: torch.nn.Module, task: Task
+) -> pd.DataFrame:
     """Return the rows of probe ``size``: numbers of parameters and of examples.
 
     ``stored_parameters`` and ``degrees_of_freedom`` are the model's, without the readout; ``total``

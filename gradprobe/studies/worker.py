@@ -18,6 +18,7 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import GradprobeError
+from gradprobe.models.importing import importable
 from gradprobe.studies.engines.base import Begun, Raised
 from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.workplace import Workplace
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
+    from gradprobe.models.cell_files import CellFile
     from gradprobe.studies.outcome import Computed, Rehearsal
 
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
@@ -209,6 +211,29 @@ def rehearse(place: str, specification: dict[str, Any], with_probes: bool) -> Re
     """
     found: Rehearsal = resolve_name(place)(specification, with_probes=with_probes)
     return found
+
+
+def supplied(
+    place: str, function: Callable[..., Any], files: tuple[CellFile, ...], *arguments: Any
+) -> Any:
+    """Return ``function(place, *arguments)``, which may import a user's own cells meanwhile.
+
+    Each call imports them anew, so that nothing that they keep reaches the next cell.
+
+    Parameters
+    ----------
+    place, function, *arguments
+        As of `gradprobe.studies.engines.base.Engine.submit`.
+    files
+        Whose text came with the call: what is run is what was hashed, on whatever machine.
+
+    Examples
+    --------
+    >>> supplied("math:sqrt", call, (), 9.0)
+    3.0
+    """
+    with importable(files):
+        return function(place, *arguments)
 
 
 def call(place: str, *arguments: Any, **options: Any) -> Any:

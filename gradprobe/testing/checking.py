@@ -15,7 +15,7 @@ from gradprobe.testing import care_checks, cell_checks, jacobian_checks, step_ch
 from gradprobe.testing.subject import subject_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
 
@@ -150,7 +150,28 @@ def check_cell(
     gradprobe.errors.CellContractError: <lambda> fails ... of 15 checks of its contract:
     - step_is_differentiable: the new state must depend on the old one by ...
     """
-    checks = checks_of(cell, inputs, state, generator=generator, **options)
+    hold(checks_of(cell, inputs, state, generator=generator, **options))
+
+
+def hold(checks: Sequence[Check]) -> None:
+    """Call checks of one cell, and raise a single error that lists all faults.
+
+    Parameters
+    ----------
+    checks
+        Out of `checks_of`.
+
+    Raises
+    ------
+    CellContractError
+        The cell fails one of them.
+
+    Examples
+    --------
+    >>> import torch
+    >>> rounds = "step_jacobian_is_a_finite_difference"  # what surrogate gradients fail
+    >>> hold([check for check in checks_of(torch.nn.GRUCell(2, 3)) if check.name != rounds])
+    """
     _raise(checks[0].subject, {check.name: check.faults() for check in checks}, len(checks))
 
 

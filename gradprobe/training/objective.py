@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
     from torch import Tensor, nn
 
-    from gradprobe.models import RecurrentModel
+    from gradprobe.models import OpaqueModel, RecurrentModel
     from gradprobe.tasks.base import Task
 
 
-def answers(model: RecurrentModel, readout: nn.Module, task: Task, inputs: Tensor) -> Tensor:
+def answers(
+    model: RecurrentModel | OpaqueModel, readout: nn.Module, task: Task, inputs: Tensor
+) -> Tensor:
     """Return what the readout makes of the hidden states that the task reads.
 
     Parameters
@@ -102,7 +104,7 @@ class Evaluation(NamedTuple):
 
 @torch.no_grad()
 def evaluate(
-    model: RecurrentModel,
+    model: RecurrentModel | OpaqueModel,
     readout: nn.Module,
     task: Task,
     split: str,

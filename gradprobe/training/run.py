@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor, nn
 
-    from gradprobe.models import RecurrentModel
+    from gradprobe.models import OpaqueModel, RecurrentModel
     from gradprobe.tasks.base import Task
     from gradprobe.training.protocol import TrainingProtocol
 
@@ -41,7 +41,7 @@ EVALUATION_SEED = 20190101
 class Listeners(NamedTuple):
     """Whom a training calls; see `gradprobe.training.train`."""
 
-    probes: Callable[[RecurrentModel], pd.DataFrame] | None
+    probes: Callable[[Any], pd.DataFrame] | None
     stop: Callable[[], bool]
     progress: Callable[[Progress], None]
 
@@ -57,7 +57,7 @@ class TrainingRun:
 
     def __init__(
         self,
-        model: RecurrentModel,
+        model: RecurrentModel | OpaqueModel,
         readout: nn.Module,
         task: Task,
         protocol: TrainingProtocol,
@@ -134,7 +134,9 @@ class TrainingRun:
         return loss, loss + weight * self.model.penalty() if weight else loss
 
     def _visit(
-        self, probes: Callable[[RecurrentModel], pd.DataFrame] | None, check: Callable[[], None]
+        self,
+        probes: Callable[[Any], pd.DataFrame] | None,
+        check: Callable[[], None],
     ) -> None:
         """Record, evaluate and probe what is due and was not done yet after this iteration."""
         done, protocol = self.iteration, self.protocol
@@ -169,7 +171,7 @@ class TrainingRun:
         self.history.add(self.iteration, f"{split}_loss", found.loss)
         self.history.add(self.iteration, f"{split}_{self.task.metric}", found.score)
 
-    def _probe(self, probes: Callable[[RecurrentModel], pd.DataFrame]) -> None:
+    def _probe(self, probes: Callable[[Any], pd.DataFrame]) -> None:
         with torch.no_grad():
             if not _finite(self._objective()[1]):  # no update could follow: nothing to be measured
                 self.history.diverge(self.iteration + 1, done=self.iteration)

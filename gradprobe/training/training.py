@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
     import pandas as pd
     from torch import nn
 
-    from gradprobe.models import RecurrentModel
+    from gradprobe.models import OpaqueModel, RecurrentModel
     from gradprobe.tasks.base import Task
     from gradprobe.training.protocol import TrainingProtocol
     from gradprobe.training.result import Progress
+
+AnyModel = TypeVar("AnyModel", bound="RecurrentModel | OpaqueModel")
 
 CHECKPOINT_SECONDS = 60.0
 
 
 def train(
-    model: RecurrentModel,
+    model: AnyModel,
     readout: nn.Module,
     task: Task,
     protocol: TrainingProtocol,
@@ -36,7 +38,7 @@ def train(
     seed: int,
     checkpoint: Path | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
-    probes: Callable[[RecurrentModel], pd.DataFrame] | None = None,
+    probes: Callable[[AnyModel], pd.DataFrame] | None = None,
     stop: Callable[[], bool] | None = None,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainingResult:
@@ -145,7 +147,7 @@ def train(
 
 def _go_holding_signals(
     run: TrainingRun,
-    probes: Callable[[RecurrentModel], pd.DataFrame] | None,
+    probes: Callable[[Any], pd.DataFrame] | None,
     progress: Callable[[Progress], None],
 ) -> None:
     interruption: TrainingInterruptedError | None = None
@@ -166,7 +168,9 @@ def _ignore(progress: Progress) -> None:
     pass
 
 
-def _check_fit(model: RecurrentModel, readout: nn.Module, protocol: TrainingProtocol) -> None:
+def _check_fit(
+    model: RecurrentModel | OpaqueModel, readout: nn.Module, protocol: TrainingProtocol
+) -> None:
     if model.batch_first:
         raise ArgumentError("model must take sequences time first; set model.batch_first = False")
     expected = getattr(torch, protocol.dtype)

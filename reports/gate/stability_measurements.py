@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from faults import Fault
+
+    from gradprobe.models import RecurrentModel
 
 STUDY = Path(__file__).parents[2] / "studies" / "stability.toml"
 
@@ -49,7 +51,7 @@ def measured(
 
 def measured_table(specification: dict[str, Any], fault: Fault | None) -> pd.DataFrame:
     """Return the table of a cell's probes, with a fault in its model or without."""
-    model = model_of(specification, torch.float64)
+    model = cast("RecurrentModel", model_of(specification, torch.float64))
     inputs, _ = task_of(specification).draw(
         specification["sequences"], generator_of(specification, "inputs"), specification["split"]
     )

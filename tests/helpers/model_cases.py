@@ -66,7 +66,7 @@ def build(case: str, *, seed: int = 0, hidden_size: int = UNITS) -> RecurrentMod
     """Return the model of a case in float64, all its biases away from zero."""
     options = {"seed": 0, **CASES[case]}
     generator = torch.Generator().manual_seed(seed + options.pop("seed"))
-    model = models.build(
+    model: RecurrentModel = models.build(
         **options,
         input_size=FEATURES,
         hidden_size=hidden_size,

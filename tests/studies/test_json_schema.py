@@ -65,6 +65,22 @@ def test_what_is_wrong_does_not_fit(validator: Any, before: str, after: str) -> 
     assert list(validator.iter_errors(broken))
 
 
+@pytest.mark.parametrize(
+    ("name", "fits"),
+    [
+        ("mycells:Leaky", True),
+        ("zellen_2:Äußere.innere", True),
+        ("mycells.py:Leaky", False),
+        ("mycells:", False),
+        ("mycells:2", False),
+    ],
+)
+def test_a_cell_of_one_s_own_fits(validator: Any, name: str, fits: bool) -> None:
+    text = SMALL_STUDY.replace('name = "lstm"', f'name = "{name}"')
+    assert text != SMALL_STUDY
+    assert (list(validator.iter_errors(tomllib.loads(text))) == []) is fits
+
+
 def test_every_key_has_a_description_and_unknown_keys_are_refused() -> None:
     found = json_schema()
     tables = {"Study": found, **found["$defs"]}
@@ -80,7 +96,9 @@ def test_every_key_has_a_description_and_unknown_keys_are_refused() -> None:
 
 def test_names_are_completed() -> None:
     found = json_schema()
-    assert found["$defs"]["ModelChoice"]["properties"]["name"]["enum"] == list(MODELS)
+    ours, own = found["$defs"]["ModelChoice"]["properties"]["name"]["anyOf"]
+    assert ours == {"enum": list(MODELS)}
+    assert list(own) == ["pattern"]
     assert found["$defs"]["TaskChoice"]["properties"]["name"]["enum"] == list(TASKS)
     assert list(found["properties"]["probes"]["properties"]) == list(PROBES)
     assert '"null"' not in json.dumps(found)  # TOML has none

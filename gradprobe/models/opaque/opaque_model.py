@@ -131,6 +131,21 @@ class OpaqueModel(nn.Module):
         return int(self.hidden_slice.stop - self.hidden_slice.start)
 
     @property
+    def stored_parameters(self) -> int:
+        """The number of real scalars that an optimiser would update."""
+        learnt = [one for one in self.parameters() if one.requires_grad]
+        return sum(one.numel() * (2 if one.is_complex() else 1) for one in learnt)
+
+    @property
+    def degrees_of_freedom(self) -> int:
+        """As many as stored parameters: what constrains a caller's parameters is not known."""
+        return self.stored_parameters
+
+    def penalty(self) -> Tensor:
+        """Return zero: a caller's cell has no soft constraint."""
+        return torch.zeros((), dtype=self.dtype, device=self.device)
+
+    @property
     def jacobian_method(self) -> str:
         """How the step Jacobians have been had so far.
 
