@@ -31,7 +31,7 @@ def delicate_factors(
     J, sizes = perturbation.of_product(step.expand(U.shape).clone())
     own_groups = None if groups is None else groups._replace(columns=groups.rows)
     inner = graded.factor(J, graded.descending(sizes.columns), sizes, own_groups)
-    rows_of_step, own = inner.rows, graded.log_deficit(inner, sizes)
+    rows_of_step, own = inner.rows, graded.log_deficit(inner)
     Y, sizes = perturbation.of_product(inner.R @ graded.take_rows(U, inner.order))
     if groups is not None:
         groups = structure.groups(inner.order)
@@ -40,7 +40,7 @@ def delicate_factors(
     factors = graded.truncated(Y, d, sizes, factors, rank)
     # Rounding errors in R_J are relative to the rows of J, and to its columns.
     of_step = (rows_of_step - factors.log_diagonal).nan_to_num(nan=-torch.inf, posinf=torch.inf)
-    loss = torch.logaddexp(graded.log_loss(factors, sizes), of_step.minimum(own))
+    loss = torch.logaddexp(graded.log_loss(factors), of_step.minimum(own))
     if factors.kept is not None:
         loss = loss.masked_fill(~factors.kept, -torch.inf)
     return factors._replace(Q=inner.Q @ factors.Q), loss

@@ -2,9 +2,9 @@ r"""Graded factorisations :math:`M = U \mathrm{diag}(e^d) V`, batched over leadi
 
 U is orthogonal, d is real and need not be sorted, V is well conditioned. The methods of quantum
 Monte Carlo for stabilising products of matrices: columns sorted by their norm before each QR
-factorisation (Bauer, SciPost Phys. Core 2, 011, 2020, section 3.2), rows sorted by theirs, which
+factorisation (Bauer, SciPost Phys. Core 2, 011, 2020, section 4), rows sorted by theirs, which
 makes Householder QR stable row by row (Cox and Higham, "Stability of Householder QR factorization
-for weighted least squares problems", 1998, section 2).
+for weighted least squares problems", 1998).
 
 The entries of d are rounded to float64, and that costs nothing: V takes up what the rounding left.
 """
@@ -61,6 +61,8 @@ class UpperFactor(NamedTuple):
         The order of the columns: indices into those of Y. None: as they are.
     rows
         The size of the row of Y that stands where r_ii does, as `Sizes` has it.
+    columns
+        The sizes of the columns of Y, in this order.
     largest
         The size of the largest row of Y, or of its group.
     kept
@@ -72,6 +74,7 @@ class UpperFactor(NamedTuple):
     log_diagonal: Tensor
     order: Tensor | None
     rows: Tensor
+    columns: Tensor
     largest: Tensor
     kept: Tensor | None = None
 
@@ -92,12 +95,12 @@ def take_rows(matrix: Tensor, order: Tensor | None) -> Tensor:
     """Return the rows of `matrix` in `order`."""
     if order is None:
         return matrix
-    size = order.shape[-1]
-    batches = order.reshape(-1, size)
-    first_rows = torch.arange(batches.shape[0], device=order.device).unsqueeze(-1) * size
     # Selecting from one tall matrix copies whole rows: several times faster than `gather`.
-    tall = matrix.reshape(-1, matrix.shape[-1])
-    return tall.index_select(0, (first_rows + batches).reshape(-1)).reshape(matrix.shape)
+    tall, size = matrix.reshape(-1, matrix.shape[-1]), order.shape[-1]
+    if order.numel() > size:  # more than one matrix
+        batches = order.reshape(-1, size)
+        order = batches + size * torch.arange(len(batches), device=order.device).unsqueeze(-1)
+    return tall.index_select(0, order.reshape(-1)).reshape(matrix.shape)
 
 
 def descending(values: Tensor) -> Tensor | None:
@@ -142,7 +145,8 @@ def _factor_in_groups(Y: Tensor, order: Tensor | None, sizes: Sizes, groups: Gro
     R = take_rows(take_columns(R, back), back)
     rows = sizes.rows.gather(-1, row_order).gather(-1, back)
     largest = largest_of_group(sizes.rows, groups).gather(-1, order)
-    return UpperFactor(Q, R, _log_diagonal(R), order, rows, largest)
+    columns = sizes.columns.gather(-1, order)
+    return UpperFactor(Q, R, _log_diagonal(R), order, rows, columns, largest)
 
 
 def factor_even(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
@@ -151,42 +155,43 @@ def factor_even(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
     Q = Y R^−1 satisfies Q R = Y to rounding, and is as orthogonal as rounding times the condition
     of Y, its columns scaled, allows: it need only be well conditioned, and is the next Y.
     """
-    columns = take_columns(Y, order)
+    # Both routines want it column by column, and would copy it so themselves.
+    columns = take_rows(Y.mT.contiguous(), order).mT
     R = torch.geqrf(columns)[0].triu()
     Q = torch.linalg.solve_triangular(R, columns, upper=True, left=False)
     return _upper_factor(Q, R, order, sizes)
 
 
 def _upper_factor(Q: Tensor, R: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
-    rows = sizes.sorted_rows
-    return UpperFactor(Q, R, _log_diagonal(R), order, rows, rows[..., :1])
+    rows, columns = sizes.sorted_rows, take(sizes.columns, order)
+    return UpperFactor(Q, R, _log_diagonal(R), order, rows, columns, rows[..., :1])
 
 
 def _log_diagonal(R: Tensor) -> Tensor:
     return R.diagonal(dim1=-2, dim2=-1).abs().double().log()
 
 
-def without_zeros(factors: UpperFactor, zeros: Tensor) -> UpperFactor:
+def without_zeros(factors: UpperFactor, zeros: Tensor | None) -> UpperFactor:
     """Drop the columns where `zeros`, in the order before: they are times e^d, which is zero."""
-    zeros = take(zeros, factors.order)
-    if not bool(zeros.any()):
+    if zeros is None:
         return factors
+    zeros = take(zeros, factors.order)
     kept = ~zeros if factors.kept is None else factors.kept & ~zeros
     return factors._replace(R=factors.R.masked_fill(zeros.unsqueeze(-2), 0.0), kept=kept)
 
 
-def log_deficit(factors: UpperFactor, sizes: Sizes) -> Tensor:
+def log_deficit(factors: UpperFactor) -> Tensor:
     """Return the logarithms of what Y's rows and columns lead to expect of |r_ii|, over |r_ii|.
 
     For a well-conditioned matrix with graded rows and columns |r_ii| is about r_i s_i / max r, with
     r the sorted sizes of the rows and s those of the columns. A large deficit: the column depends
     on those before it. An empty row or column: +inf.
     """
-    expected = (factors.rows - factors.largest) + take(sizes.columns, factors.order)
+    expected = (factors.rows - factors.largest) + factors.columns
     return (expected - factors.log_diagonal).nan_to_num(nan=torch.inf, neginf=torch.inf)
 
 
-def log_loss(factors: UpperFactor, sizes: Sizes, steps: int = 1) -> Tensor:
+def log_loss(factors: UpperFactor, steps: int = 1) -> Tensor:
     r"""Return by how much rounding in Y = J_k ⋯ J_1 U is enlarged, relative to each |r_ii|.
 
     Rounding errors of J U are relative to the rows of J, not to the columns of the product, so a
@@ -194,11 +199,11 @@ def log_loss(factors: UpperFactor, sizes: Sizes, steps: int = 1) -> Tensor:
     Over k steps each costs the k-th root of r_i / s_i, with s the sizes of the columns, and all of
     them s_i / |r_ii| at the end.
     """
-    rows = factors.rows
-    if steps > 1:
-        columns = take(sizes.columns, factors.order)
-        rows = columns + (rows - columns) / steps
-    loss = rows - factors.log_diagonal + 0.5 * math.log(steps)
+    if steps == 1:
+        loss = factors.rows - factors.log_diagonal
+    else:
+        rows = factors.columns + (factors.rows - factors.columns) / steps
+        loss = rows - factors.log_diagonal + 0.5 * math.log(steps)
     return loss if factors.kept is None else loss.masked_fill(~factors.kept, -torch.inf)
 
 
@@ -208,12 +213,16 @@ def graded_upper(R: Tensor, d: Tensor, new_d: Tensor) -> Tensor:
     The diagonal is ±1 up to the rounding of d', which it makes up for.
     """
     dead = new_d == -torch.inf
-    # R comes column by column from LAPACK: its transpose is what lies in memory in order.
-    gap = d.unsqueeze(-1) - new_d.masked_fill(dead, 0.0).unsqueeze(-2)
-    upper = exponential_(gap.tril_()).to(R.dtype).mul_(R.mT).mT
     if bool(dead.any()):
-        upper = torch.where(dead.unsqueeze(-1), identity_like(R), upper)
-    return upper
+        upper = _graded_upper(R, d, new_d.masked_fill(dead, 0.0))
+        return torch.where(dead.unsqueeze(-1), identity_like(R), upper)
+    return _graded_upper(R, d, new_d)
+
+
+def _graded_upper(R: Tensor, d: Tensor, new_d: Tensor) -> Tensor:
+    # R comes column by column from LAPACK: its transpose is what lies in memory in order.
+    gap = d.unsqueeze(-1) - new_d.unsqueeze(-2)
+    return exponential_(gap.tril_()).to(R.dtype).mul_(R.mT).mT
 
 
 def exponential_(exponents: Tensor) -> Tensor:
@@ -303,7 +312,7 @@ def truncated(
     kept = _within_rank(d, factors.order, rank)
     dead = d == -torch.inf
     demoted = take(dead, factors.order)
-    strength = -log_deficit(factors, sizes)
+    strength = -log_deficit(factors)
     weak = kept & ~demoted & (strength < math.log(least))
     while bool(weak.any()):
         demoted = demoted | weak
@@ -313,7 +322,7 @@ def truncated(
         demoted = demoted.gather(-1, position)
         order = position if factors.order is None else factors.order.gather(-1, position)
         factors = factor(Y, order, sizes, groups)
-        strength = -log_deficit(factors, sizes)
+        strength = -log_deficit(factors)
         kept = _within_rank(d, factors.order, rank)
         weak = kept & ~demoted & (strength < math.log(least))
     kept = kept & (factors.log_diagonal > -torch.inf)
@@ -340,7 +349,7 @@ def restriction(graded: Graded, rows: Tensor, rank: Tensor | Groups) -> tuple[Up
     factors = factor(Y, descending(sizes.columns + graded.d), sizes, groups)
     least = 8 * Y.shape[-1] * torch.finfo(Y.dtype).eps
     factors = truncated(Y, graded.d, sizes, factors, rank, least)
-    return factors, log_loss(factors, sizes)
+    return factors, log_loss(factors)
 
 
 def transposed(graded: Graded) -> Graded:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 MOST = 24
 """How many stretches are kept apart."""
 
+AT_ONCE = 32
+"""How many notes of d are worked up together: each by itself would cost as much as all of them."""
+
 
 class Stretch(NamedTuple):
     """Some steps of the way: their passage, d at its end, how many they are."""
@@ -66,26 +69,35 @@ class History:
 
     def __init__(self) -> None:
         self._stretches: list[Stretch] = []
+        self._noted: list[Tensor] = []
         self._widest: Tensor | None = None
         self._reversal: Tensor | None = None
         self._zeros = 0
 
-    def note(self, d: Tensor, *, anew: bool = False) -> None:
-        """Take note of d on the way, of shape (..., n), in any order.
+    def note(self, d: Tensor, zeros: int = 0, *, anew: bool = False) -> None:
+        """Take note of d on the way, of shape (..., n), in any order, `zeros` of it being −inf.
 
         With `anew` a direction has been lost since, and what stands in its place is no return.
         """
-        sizes = _without_zeros(d).sort(dim=-1, descending=True).values
-        spread = torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]))
-        zeros = int((d == -torch.inf).sum())
-        if self._widest is None or self._reversal is None:
-            self._widest, self._reversal = spread, torch.zeros_like(spread)
-        elif zeros == self._zeros and not anew:
-            self._widest = self._widest.maximum(spread)
-            self._reversal = self._reversal.maximum(self._widest - spread)
-        else:  # what has become zero has not come back
-            self._widest = spread
-        self._zeros = zeros
+        if zeros != self._zeros or anew:  # what has become zero has not come back
+            self._work_up()
+            self._widest, self._zeros = None, zeros
+        self._noted.append(d)
+        if len(self._noted) >= AT_ONCE:
+            self._work_up()
+
+    def _work_up(self) -> None:
+        """Bring the widest spread and the reversal up to what has been noted."""
+        if not self._noted:
+            return
+        sizes = _without_zeros(torch.stack(self._noted)).sort(dim=-1, descending=True).values
+        spreads = torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]), dim=1)
+        if self._widest is not None:
+            spreads = torch.cat((self._widest.unsqueeze(0), spreads))
+        widest = spreads.cummax(0).values
+        reversal = (widest - spreads).amax(0)
+        self._reversal = reversal if self._reversal is None else self._reversal.maximum(reversal)
+        self._widest, self._noted = widest[-1], []
 
     def append(self, passage: Passage, d: Tensor) -> None:
         """Go on by a passage that ends at d."""
@@ -105,7 +117,7 @@ class History:
     def copied(self) -> History:
         """Return one that can go on apart from this one."""
         twin = History()
-        twin._stretches = list(self._stretches)
+        twin._stretches, twin._noted = list(self._stretches), list(self._noted)
         twin._widest, twin._reversal, twin._zeros = self._widest, self._reversal, self._zeros
         return twin
 
@@ -121,6 +133,7 @@ class History:
         rank
             How many singular values are not zero by structure, (...), int64.
         """
+        self._work_up()
         L = torch.linalg.qr(V.mT).R.mT
         zeros = torch.arange(V.shape[-1], device=V.device) >= rank.unsqueeze(-1)
         L = torch.where(zeros.unsqueeze(-2), identity_like(L), L)

@@ -77,14 +77,15 @@ def composed(first: Passage, second: Passage) -> Passage:
     )
 
 
-def arrive(d: Tensor, V: Tensor, passage: Passage, dead: Tensor) -> tuple[Tensor, Tensor]:
+def arrive(d: Tensor, V: Tensor, passage: Passage, dead: Tensor | None) -> tuple[Tensor, Tensor]:
     """Return d and V at the end of a passage from those at its start; d = −inf where `dead`."""
     start = d.gather(-1, passage.order)
     start = start.masked_fill(start == -torch.inf, 0.0)
     end = start + passage.growth
     moved = rescaled(passage.A, start - _rounding_of_sum(start, passage.growth, end), d) @ V
-    if bool(dead.any()):
-        moved = torch.where(dead.unsqueeze(-1), take_rows(V, passage.order), moved)
+    if dead is None:
+        return end, moved
+    moved = torch.where(dead.unsqueeze(-1), take_rows(V, passage.order), moved)
     return end.masked_fill(dead, -torch.inf), moved
 
 

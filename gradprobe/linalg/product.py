@@ -86,8 +86,8 @@ class GradedProduct:
     diagonal of R moves into d, its signs stay in the graded triangular factor, which V absorbs
     every few steps. Stated errors follow from how rounding at each step is enlarged on the rest of
     the way (`gradprobe.linalg.history.History`). See Stewart, "On graded QR decompositions of
-    products of matrices", ETNA 5, 1997, and Bauer, "Fast and stable determinant quantum Monte
-    Carlo", SciPost Phys. Core 2, 011, 2020.
+    products of matrices", Electronic Transactions on Numerical Analysis, and Bauer, "Fast and
+    stable determinant quantum Monte Carlo", SciPost Phys. Core 2, 011, 2020.
 
     Examples
     --------
@@ -124,7 +124,7 @@ class GradedProduct:
         zeros = torch.zeros(*copies, self.size, dtype=torch.float64, device=device)
         self._at = graded.Graded(start, zeros, start)
         self._passage = standstill(start)
-        self._no_zeros = self._dead = zeros != 0
+        self._dead: Tensor | None = None
         self._has_lost = False
         self._history = History()
         self._since, self._span = 0, 1
@@ -275,24 +275,24 @@ class GradedProduct:
         """Factor the columns; where too many steps were multiplied, do them again in halves."""
         steps, self._pending = self._pending, []
         d = self._logarithms()
-        self._history.note(d[0], anew=self._has_lost)
+        zeros = 0 if self._dead is None else int(self._dead[0].sum())
+        self._history.note(d[0], zeros, anew=self._has_lost)
         Y, sizes = self._perturbation.of_product(self._columns)
         order = graded.descending(sizes.columns + d)
         even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
-        # A column that is zero would be divided by what rounding has left of it.
-        even = even and (self._dead is self._no_zeros or not bool(self._dead.any()))
         groups = self._structure.groups() if self._structure.grouped else None
-        if even and groups is None:
+        # A column that is zero would be divided by what rounding has left of it.
+        if even and self._dead is None and groups is None:
             factors = graded.factor_even(Y, order, sizes)
         else:
             factors = graded.factor(Y, order, sizes, groups)
-        deficit = self._largest_deficit(factors, sizes, d)
+        deficit = self._largest_deficit(factors)
         calm = deficit < DELICATE and self._structure.full
         if not calm and len(steps) > 1:
             self._repeat(steps)
         elif calm or (deficit < SINGULAR and self._structure.full and has_even_columns(steps[0])):
             self._stride.passed(deficit)
-            self._go_on(factors, d, graded.log_loss(factors, sizes, len(steps)))
+            self._go_on(factors, d, graded.log_loss(factors, len(steps)))
         else:
             step = dense(steps[0])
             self._structure.follow(step, first=self.steps == 0)
@@ -307,7 +307,7 @@ class GradedProduct:
         factors = graded.without_zeros(factors, self._dead)
         self._passage = onwards(self._passage, factors, log_loss)
         self._has_lost = bool((log_loss > LOST).any())
-        self._dead = self._no_zeros if factors.kept is None else ~factors.kept
+        self._dead = None if factors.kept is None else ~factors.kept
         self._U = self._columns = factors.Q
         self._since += 1
         if self._since >= self._span:
@@ -318,7 +318,7 @@ class GradedProduct:
         # A column of which nothing is left is one of rounding errors: it cannot be worse.
         log_loss = log_loss.clamp(max=-math.log(torch.finfo(self.dtype).eps))
         self._structure.reordered(factors.order)
-        if self._dead is self._no_zeros and factors.kept is None:
+        if self._dead is None and factors.kept is None:
             return log_loss
         strayed = self._strays.step(self._move(factors, d, log_loss))
         return torch.logaddexp(2 * log_loss, strayed.log()) / 2
@@ -347,11 +347,11 @@ class GradedProduct:
         groups = self._structure.groups() if self._structure.grouped else None
         L, factors, W = graded.rebalanced(graded.Graded(U, d, V), groups)
         self._structure.reordered(factors.order)
-        if self._dead is not self._no_zeros:
+        if self._dead is not None:
             self._strays.turn(
                 None if order is None else order[0], self._move(factors, d, torch.zeros_like(d))
             )
-        factors = graded.without_zeros(factors, d == -torch.inf)
+        factors = graded.without_zeros(factors, _zeros_of(d))
         self._at = graded.join(graded.Graded(L, d, W), factors)
         self._at = self._at._replace(U=U @ factors.Q)
         way = standstill(V, order)
@@ -359,13 +359,12 @@ class GradedProduct:
         way = onwards(way._replace(A=inverse), factors, torch.full_like(d, -torch.inf))
         self._history.append(without_copies(way), self._at.d[0])
         self._U = self._columns = self._at.U
-        dead = self._at.d == -torch.inf
-        self._dead = dead if bool(dead.any()) else self._no_zeros
+        self._dead = _zeros_of(self._at.d)
 
     def _logarithms(self) -> Tensor:
         """Return d as it is now, V being left behind."""
         d = self._at.d.gather(-1, self._passage.order) + self._passage.growth
-        return d.masked_fill(self._dead, -torch.inf)
+        return d if self._dead is None else d.masked_fill(self._dead, -torch.inf)
 
     def _repeat(self, steps: list[Tensor | StepOperator]) -> None:
         """Take the steps since the last factorisation again, fewer at a time."""
@@ -386,9 +385,15 @@ class GradedProduct:
             twin._arrive()
         return twin
 
-    def _largest_deficit(
-        self, factors: graded.UpperFactor, sizes: graded.Sizes, d: Tensor
-    ) -> float:
+    def _largest_deficit(self, factors: graded.UpperFactor) -> float:
         """Return the largest deficit of a column that is not zero already."""
-        deficit, dead = graded.log_deficit(factors, sizes), graded.take(self._dead, factors.order)
-        return float(deficit.masked_fill(dead, -torch.inf).max())
+        deficit = graded.log_deficit(factors)
+        if self._dead is not None:
+            deficit = deficit.masked_fill(graded.take(self._dead, factors.order), -torch.inf)
+        return float(deficit.max())
+
+
+def _zeros_of(d: Tensor) -> Tensor | None:
+    """Return where d is −inf, or None if it is nowhere."""
+    zeros = d == -torch.inf
+    return zeros if bool(zeros.any()) else None
