@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class GaussianInputs(GeneratedInputs):
-    r"""Independent :math:`\mathcal N(0, 1)` numbers: T steps of D features, drawn anew every time.
+    """Independent standard Gaussian numbers: T steps of D features, drawn anew every time.
 
     References
     ----------
