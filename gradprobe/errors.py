@@ -116,13 +116,24 @@ class MonitorError(GradprobeError):
 
 
 class CheckpointError(GradprobeError):
-    """A checkpoint cannot be gone on from; the message says why, and which file to remove.
+    """A checkpoint cannot be gone on from; the message says why, and what to do.
+
+    Parameters
+    ----------
+    reason
+        Why.
+    remedy
+        What to do, as the rest of the sentence; kept apart because it depends on who asks.
 
     Examples
     --------
-    >>> str(CheckpointError("the checkpoint is damaged"))
-    'the checkpoint is damaged'
+    >>> str(CheckpointError("the checkpoint is damaged", "remove it"))
+    'the checkpoint is damaged; remove it'
     """
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__("; ".join(filter(None, (reason, remedy))))
+        self.reason = reason
 
 
 class DataError(GradprobeError):

@@ -11,6 +11,7 @@ from gradprobe.studies.progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
@@ -22,9 +23,10 @@ SECONDS_BETWEEN_FORECASTS = 10.0
 class EventLog(Reporter):
     """Writes a JSON object in a line for every event, with its ``time`` and its ``event``.
 
-    Events are ``checking``, ``planned``, ``begun``, ``progressed``, ``retried``, ``ended``,
-    ``remaining``, ``queueing`` and ``stopping``, with the arguments of `Monitor`'s methods.  A cell
-    is told by ``cell``, its hash, ``model``, ``task``, ``seed`` and ``parameters``.
+    Events are ``checking``, ``planned``, ``begun``, ``keeping``, ``progressed``, ``retried``,
+    ``ended``, ``remaining``, ``queueing`` and ``stopping``, with the arguments of `Monitor`'s
+    methods.  A cell is told by ``cell``, its hash, ``model``, ``task``, ``seed`` and
+    ``parameters``.
 
     Parameters
     ----------
@@ -66,11 +68,16 @@ class EventLog(Reporter):
             **_identity(cell),
             iteration=note.iteration,
             iterations=note.iterations,
+            activity=note.activity,
             rate=note.rate,
             metric=note.metric,
             value=note.value,
             seconds_left=note.seconds_left,
         )
+
+    def keeping(self, cell: Cell, path: Path) -> None:
+        """Write where a refused checkpoint is kept."""
+        self.write("keeping", **_identity(cell), path=str(path))
 
     def retried(self, cell: Cell, cause: str) -> None:
         """Write that a worker was lost."""

@@ -83,8 +83,12 @@ class Forecast:
         note
             What its worker has noted.
         """
-        self._projected[self._key(cell)] = note.iterations / note.rate
-        self._left[cell.hash] = note.seconds_left
+        if note.rate is not None:
+            self._projected[self._key(cell)] = note.iterations / note.rate
+        if note.seconds_left is None:
+            self._left.pop(cell.hash, None)
+        else:
+            self._left[cell.hash] = note.seconds_left
 
     def remaining(
         self, waiting: Iterable[Cell], running: Iterable[tuple[Cell, float]]

@@ -11,10 +11,20 @@ from rich.padding import Padding
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from gradprobe.studies.progress import CHECKING, STOPPING, Reporter, in_a_line, time_left, title
+from gradprobe.studies.progress import (
+    CHECKING,
+    STOPPING,
+    Reporter,
+    in_a_line,
+    in_keeping,
+    pace,
+    time_left,
+    title,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from rich.progress import TaskID
 
@@ -122,14 +132,18 @@ class LiveReporter(Reporter):
     def progressed(self, cell: Cell, note: Note) -> None:
         """Say how far the training is."""
         latest = "" if note.value is None or self._narrow else f"{note.metric} {note.value:.3g}  "
-        left = time_left(note.seconds_left)
+        left = "" if note.seconds_left is None else time_left(note.seconds_left)
         self._cells.update(
             self._running[cell.hash],
             total=note.iterations,
             completed=note.iteration,
-            how=f"{note.iteration}/{note.iterations}  {note.rate:.3g}/s  {latest}"
+            how=f"{note.iteration}/{note.iterations}  {pace(note, '/s')}  {latest}"
             f"{left.removeprefix('about ') if self._narrow else left}",
         )
+
+    def keeping(self, cell: Cell, path: Path) -> None:
+        """Say what becomes of the checkpoint by which a cell had failed."""
+        self._print(in_keeping(cell, path))
 
     def retried(self, cell: Cell, cause: str) -> None:
         """Say that a worker was lost; the cell has a line again when it is begun again."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.workplace import Note
@@ -48,6 +50,17 @@ class Monitor:
             A cell that was begun.
         note
             Its iteration, rate, and latest validation value.
+        """
+
+    def keeping(self, cell: Cell, path: Path) -> None:
+        """Hear that a cell that had failed by its checkpoint begins anew if it is refused again.
+
+        Parameters
+        ----------
+        cell
+            A cell that was begun.
+        path
+            Where the refused checkpoint is kept until the cell is stored.
         """
 
     def retried(self, cell: Cell, cause: str) -> None:

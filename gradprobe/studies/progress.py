@@ -9,6 +9,7 @@ from gradprobe.studies.monitor import Monitor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
@@ -57,12 +58,27 @@ def in_brief(note: Note) -> str:
     >>> from gradprobe.studies.workplace import Note
     >>> in_brief(Note(300, 1200, 2.5, "validation_accuracy", 0.5))
     '300/1200 iterations, 2.5 per second, validation_accuracy 0.5, about 6 min 0 s left'
+    >>> in_brief(Note(1200, 1200, 2.5, activity="probing"))
+    '1200/1200 iterations, probing'
     """
+    done = f"{note.iteration}/{note.iterations} iterations"
     latest = "" if note.value is None else f", {note.metric} {note.value:.4g}"
-    return (
-        f"{note.iteration}/{note.iterations} iterations, {note.rate:.3g} per second{latest}, "
-        f"{time_left(note.seconds_left)}"
-    )
+    left = "" if note.seconds_left is None else f", {time_left(note.seconds_left)}"
+    return f"{done}, {pace(note)}{latest}{left}"
+
+
+def pace(note: Note, unit: str = " per second") -> str:
+    """Return how fast a training goes on, or what it does instead.
+
+    Examples
+    --------
+    >>> from gradprobe.studies.workplace import Note
+    >>> pace(Note(300, 1200, 2.5)), pace(Note(300, 1200, 2.5, activity="validating"))
+    ('2.5 per second', 'validating')
+    """
+    if note.activity != "training" or note.rate is None:
+        return note.activity
+    return f"{note.rate:.3g}{unit}"
 
 
 def title(cell: Cell) -> str:
@@ -76,6 +92,23 @@ def title(cell: Cell) -> str:
     """
     place = f"{cell.label} on {cell.task}" if cell.task else cell.label
     return f"{place}, seed {cell.seed}"
+
+
+def in_keeping(cell: Cell, path: Path) -> str:
+    """Return what becomes of the checkpoint by which a cell had failed.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from gradprobe.studies.grid import Cell
+    >>> print(in_keeping(Cell("GRU", {"seed": 3}), Path("0a1b.pt.refused")))
+    if its checkpoint is refused again, it is kept as 0a1b.pt.refused until the training, which
+    then begins anew, has ended: GRU, seed 3
+    """
+    return (
+        f"if its checkpoint is refused again, it is kept as {path} until the training, which then "
+        f"begins anew, has ended: {title(cell)}"
+    )
 
 
 def in_a_line(cell: Cell, outcome: Outcome) -> str:
@@ -183,6 +216,10 @@ class PlainReporter(Reporter):
         if now - self._told[cell.hash] >= self._interval:
             self._told[cell.hash] = now
             self._write(f"training: {title(cell)}: {in_brief(note)}")
+
+    def keeping(self, cell: Cell, path: Path) -> None:
+        """Say what becomes of the checkpoint by which a cell had failed."""
+        self._write(in_keeping(cell, path))
 
     def retried(self, cell: Cell, cause: str) -> None:
         """Say that a worker was lost."""

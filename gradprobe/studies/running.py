@@ -22,7 +22,7 @@ from gradprobe.studies.own_cells import with_cell_files
 from gradprobe.studies.provenance import provenance
 from gradprobe.studies.recording import Checkpoints, Recorder
 from gradprobe.studies.scheduling import Scheduler, Surroundings, rehearse_all
-from gradprobe.studies.workplace import FOLDER_NAME
+from gradprobe.studies.workplace import BEGINS_ANEW, FOLDER_NAME
 from gradprobe.studies.writer import Stored, Writer, refuse_if_busy, stored_before
 
 if TYPE_CHECKING:
@@ -94,7 +94,8 @@ def run_study(
     every probe is tried on a small model.  A training saves checkpoints into the folder
     ``checkpoints`` beside the results and goes on from them; they are removed when the cell is
     stored.  A cell whose worker dies is tried once more.  One that has failed is kept as failed,
-    with its reason, until it is asked for by `only`.
+    with its reason, until it is asked for by `only`; if it has failed because its checkpoint is of
+    another training, or damaged, it then begins anew.
 
     Parameters
     ----------
@@ -254,6 +255,7 @@ class _Run:
                 monitor=self.monitor,
                 forecast=Forecast(costs, engine.count),
                 time_limit=self.study.grid.time_limit_seconds,
+                begin_anew={one for one, reason in stored.failed.items() if BEGINS_ANEW in reason},
             )
             order = _longest_first(waiting, costs)
             Scheduler(engine, surroundings).run(order, self._interruption)

@@ -20,7 +20,7 @@ from gradprobe.studies.workplace import Workplace, read_note
 from gradprobe.studies.writer import RunningCell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from gradprobe.studies.engines.base import Engine
@@ -104,6 +104,8 @@ class Surroundings:
         Predicts the time that is left.
     time_limit
         Seconds that a cell may take; None for any.
+    begin_anew
+        Hashes of cells whose trainings begin anew if their checkpoints are refused.
     """
 
     place: str
@@ -113,6 +115,7 @@ class Surroundings:
     monitor: Monitor
     forecast: Forecast
     time_limit: float | None = None
+    begin_anew: Collection[str] = ()
 
 
 @dataclass(frozen=True)
@@ -190,14 +193,15 @@ class Scheduler:
     def _fill(self) -> None:
         while self._waiting and len(self._running) < self._engine.count:
             cell = self._waiting.popleft()
+            checkpoint = self._around.checkpoint_of(cell)
+            anew = cell.hash in self._around.begin_anew
             ticket = self._engine.submit(
-                worker.work,
-                self._around.place,
-                cell.specification,
-                self._around.checkpoint_of(cell),
+                worker.work, self._around.place, cell.specification, checkpoint, anew
             )
             self._running[ticket] = _Running(cell, time.monotonic(), _now())
             self._around.monitor.begun(cell)
+            if anew:
+                self._around.monitor.keeping(cell, Workplace(checkpoint).aside)
 
     def _take(self, running: _Running, answer: Any, interruption: Interruption) -> None:
         """Record an answer, or try again what is lost."""

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gradprobe import frame, training
+from gradprobe.errors import CheckpointError
 from gradprobe.models import Readout
 from gradprobe.models.initialiser import Initialiser
 from gradprobe.studies.measuring import generator_of, measure, model_of, task_of
 from gradprobe.studies.outcome import Computed
-from gradprobe.studies.workplace import Notes
+from gradprobe.studies.workplace import BEGINS_ANEW, Notes
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +32,22 @@ def train_cell(specification: dict[str, Any], workplace: Workplace) -> Computed 
         As `gradprobe.studies.grid.cells` makes it, with a training.
     workplace
         Where the training is saved and its progress noted.
+
+    Raises
+    ------
+    CheckpointError
+        The checkpoint is refused, and the workplace does not say that it is to be begun anew then.
     """
+    try:
+        return _trained(specification, workplace)
+    except CheckpointError as error:
+        if not workplace.begins_anew:
+            raise CheckpointError(error.reason, f"{BEGINS_ANEW}: {workplace.checkpoint}") from error
+    workplace.checkpoint.replace(workplace.aside)
+    return _trained(specification, workplace)
+
+
+def _trained(specification: dict[str, Any], workplace: Workplace) -> Computed | None:
     protocol = training.TrainingProtocol.model_validate(specification["training"])
     dtype = getattr(torch, protocol.dtype)
     task, model = task_of(specification), model_of(specification, dtype)
@@ -49,7 +65,11 @@ def train_cell(specification: dict[str, Any], workplace: Workplace) -> Computed 
             checkpoint=workplace.checkpoint,
             probes=partial(measure, specification) if specification["probes"] else None,
             progress=lambda progress: notes.take(
-                progress.iteration, progress.iterations, progress.metric, progress.validation
+                progress.iteration,
+                progress.iterations,
+                progress.metric,
+                progress.validation,
+                progress.activity,
             ),
             stop=workplace.stopping,
         )

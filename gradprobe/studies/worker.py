@@ -161,7 +161,9 @@ def _end_after_training() -> None:
     _end()
 
 
-def work(place: str, specification: dict[str, Any], checkpoint: Path) -> Outcome:
+def work(
+    place: str, specification: dict[str, Any], checkpoint: Path, begins_anew: bool = False
+) -> Outcome:
     """Compute one cell; an error becomes part of the outcome, so that other cells go on.
 
     Parameters
@@ -173,11 +175,14 @@ def work(place: str, specification: dict[str, Any], checkpoint: Path) -> Outcome
         The cell's.
     checkpoint
         Where a training is saved.
+    begins_anew
+        As of `gradprobe.studies.workplace.Workplace`.
     """
     started, clock = _now(), time.perf_counter()
     parquet, error, seconds = None, None, None
     try:
-        computed = _compute(place, specification, Workplace(checkpoint, STOPPING.is_set))
+        workplace = Workplace(checkpoint, STOPPING.is_set, begins_anew)
+        computed = _compute(place, specification, workplace)
         if computed is not None:
             parquet, seconds = _encode(computed.table), computed.seconds
     except GradprobeError as refusal:

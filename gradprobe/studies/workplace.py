@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 FOLDER_NAME = "checkpoints"
 CHECKPOINT_SUFFIX = ".pt"
 NOTE_SUFFIX = ".json"
+BEGINS_ANEW = "`gradprobe retry` keeps the file aside and begins the training anew"
+"""What a cell that failed by its checkpoint promises: `gradprobe retry` looks for these words."""
 SECONDS_BETWEEN_NOTES = 1.0
 SMOOTHING = 0.7
 """Weight of the former rate when a new one is measured."""
@@ -37,6 +39,9 @@ class Workplace:
         The file that a training is saved to and goes on from; its folder is made when it is needed.
     stopping
         Whether the cell is to be given up as soon as a checkpoint is written.
+    begins_anew
+        Whether a checkpoint that is refused, because it is of another training or damaged, is moved
+        aside, rather than ending the cell.
 
     Examples
     --------
@@ -48,11 +53,17 @@ class Workplace:
 
     checkpoint: Path
     stopping: Callable[[], bool] = _never
+    begins_anew: bool = False
 
     @property
     def note(self) -> Path:
         """The file that says how far the training is."""
         return self.checkpoint.with_suffix(NOTE_SUFFIX)
+
+    @property
+    def aside(self) -> Path:
+        """Where a checkpoint that was refused is moved; removed when the cell is stored."""
+        return self.checkpoint.with_name(f"{self.checkpoint.name}.refused")
 
 
 @dataclass(frozen=True)
@@ -64,30 +75,39 @@ class Note:
     iteration, iterations
         Those done, and those to do.
     rate
-        Iterations per second at present.
+        Iterations per second at present; None before that can be told.
     metric, value
         The latest validation value and its name; None before the first.
+    activity
+        As of `gradprobe.training.Progress`.
 
     Examples
     --------
     >>> Note(50, 250, 4.0).seconds_left
     50.0
+    >>> Note(250, 250, 4.0, activity="probing").seconds_left is None
+    True
     """
 
     iteration: int
     iterations: int
-    rate: float
+    rate: float | None
     metric: str | None = None
     value: float | None = None
+    activity: str = "training"
 
     @property
-    def seconds_left(self) -> float:
-        """How long the training will still take at this rate."""
+    def seconds_left(self) -> float | None:
+        """How long the iterations will still take at this rate; None if that cannot be told."""
+        if self.rate is None or (self.iteration == self.iterations and self.activity != "training"):
+            return None
         return (self.iterations - self.iteration) / self.rate
 
 
 class Notes:
-    """Writes how far a training is to a file, at most once a second.
+    """Writes how far a training is to a file: at most once a second, but at once what else it does.
+
+    The time of probes, which are few, is not counted in the rate; that of validations is.
 
     Parameters
     ----------
@@ -106,7 +126,8 @@ class Notes:
     ...     notes.take(10, 100)
     ...     notes.take(14, 100, "validation_accuracy", 0.5)
     ...     read_note(Path(folder, "0a1b.json"))
-    Note(iteration=14, iterations=100, rate=2.0, metric='validation_accuracy', value=0.5)
+    Note(iteration=14, iterations=100, rate=2.0, metric='validation_accuracy', value=0.5,
+         activity='training')
     """
 
     def __init__(self, path: Path, clock: Callable[[], float] = time.monotonic) -> None:
@@ -114,20 +135,30 @@ class Notes:
         self._clock = clock
         self._last: tuple[float, int] | None = None
         self._rate: float | None = None
+        self._activity = "training"
 
     def take(
-        self, iteration: int, iterations: int, metric: str | None = None, value: float | None = None
+        self,
+        iteration: int,
+        iterations: int,
+        metric: str | None = None,
+        value: float | None = None,
+        activity: str = "training",
     ) -> None:
         """Note that `iteration` of `iterations` are done.
 
         Parameters
         ----------
-        iteration, iterations, metric, value
+        iteration, iterations, metric, value, activity
             As of `Note`.
         """
-        now = self._clock()
-        if self._last is None:
+        now, after_probes = self._clock(), self._activity == "probing"
+        self._activity = activity
+        if self._last is None or after_probes:
             self._last = now, iteration
+        if activity != "training":
+            self._write(Note(iteration, iterations, self._rate, metric, value, activity))
+            return
         since, before = self._last
         if now - since < SECONDS_BETWEEN_NOTES or iteration <= before:
             return

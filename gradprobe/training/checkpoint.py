@@ -22,6 +22,8 @@ import torch
 from gradprobe.errors import CheckpointError
 
 FORMAT = b"gradprobe checkpoint 1"
+CHARACTERS_SHOWN = 60
+"""Of each of two values that differ: hashes and descriptions of models are long."""
 
 
 class Checkpoint(NamedTuple):
@@ -98,14 +100,14 @@ def load(path: Path) -> Checkpoint | None:
     found, _, rest = path.read_bytes().partition(b"\n")
     checksum, _, payload = rest.partition(b"\n")
     if found != FORMAT:
-        raise CheckpointError(f"a file that begins with {FORMAT!r} was expected; {_remedy(path)}")
+        raise CheckpointError(f"a file that begins with {FORMAT!r} was expected", _remedy(path))
     if checksum != _checksum(payload):
-        raise CheckpointError(f"the checkpoint is damaged; {_remedy(path)}")
+        raise CheckpointError("the checkpoint is damaged", _remedy(path))
     try:
         document = torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError) as error:
         raise CheckpointError(
-            f"torch {torch.__version__} cannot read the checkpoint; {_remedy(path)}"
+            f"torch {torch.__version__} cannot read the checkpoint", _remedy(path)
         ) from error
     return Checkpoint(json.loads(document["description"]), document["contents"])
 
@@ -137,8 +139,8 @@ def compare(path: Path, stored: dict[str, Any], wanted: dict[str, Any]) -> None:
     differences = _differences("", stored, json.loads(json.dumps(wanted)))
     if differences:
         raise CheckpointError(
-            f"the checkpoint is of another training: {'; '.join(differences)}; "
-            f"use another file, or {_remedy(path)}"
+            f"the checkpoint is of another training: {'; '.join(differences)}",
+            f"use another file, or {_remedy(path)}",
         )
 
 
@@ -180,4 +182,11 @@ def _differences(name: str, stored: object, wanted: object) -> list[str]:
             for key in {**stored, **wanted}
         )
         return [difference for part in found for difference in part]
-    return [] if stored == wanted else [f"{name} is {stored!r} there and {wanted!r} here"]
+    if stored == wanted:
+        return []
+    return [f"{name} is {_in_short(stored)} there and {_in_short(wanted)} here"]
+
+
+def _in_short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= CHARACTERS_SHOWN else f"{text[:CHARACTERS_SHOWN]}…"

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import pandas as pd
+
+Activity = Literal["training", "validating", "probing", "testing"]
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,9 @@ class Progress:
         ``validation_mean_squared_error``.
     validation
         Its latest value; None before the first.
+    activity
+        What is being done: ``"training"``, or what takes time between two updates:
+        ``"validating"``, ``"probing"`` or ``"testing"``.
 
     Examples
     --------
@@ -81,6 +86,7 @@ class Progress:
     iterations: int
     metric: str
     validation: float | None
+    activity: Activity = "training"
 
 
 class TrainingInterruptedError(Exception):

@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from gradprobe.models import OpaqueModel, RecurrentModel
     from gradprobe.tasks.base import Task
     from gradprobe.training.protocol import TrainingProtocol
+    from gradprobe.training.result import Activity
 
+ACTIVITIES: dict[str, Activity] = {
+    "validation": "validating",
+    "probes": "probing",
+    "test": "testing",
+}
+"""What is told while an event takes its time."""
 EVALUATION_SEED = 20190101
 """What a task draws for its validation and test examples does not depend on the training's seed."""
 
@@ -78,6 +85,7 @@ class TrainingRun:
         self.seconds = 0.0
         self._clock = self._saved = time.monotonic()
         self._description = self._describe()
+        self._tell: Callable[[Progress], None] | None = None
 
     def go(self, listeners: Listeners) -> None:
         """Do what is left to do, visiting after each update what is due after it."""
@@ -89,6 +97,7 @@ class TrainingRun:
 
         if self._ended():
             return
+        self._tell = listeners.progress
         check()
         self._visit(listeners.probes, check)
         while self._unfinished():
@@ -152,6 +161,8 @@ class TrainingRun:
 
     def _once(self, event: str, act: Callable[[], None]) -> None:
         if event not in self.visited and not self.history.diverged:
+            if event in ACTIVITIES and self._tell is not None:
+                self._tell(self._progress(ACTIVITIES[event]))
             act()
             self.visited.append(event)
 
@@ -179,11 +190,10 @@ class TrainingRun:
         self.save()  # a probe may take minutes
         self.history.add_table(self.iteration, probes(self.model))
 
-    def _progress(self) -> Progress:
+    def _progress(self, activity: Activity = "training") -> Progress:
         metric = f"validation_{self.task.metric}"
-        return Progress(
-            self.iteration, self.protocol.iterations, metric, self.history.latest(metric)
-        )
+        latest = self.history.latest(metric)
+        return Progress(self.iteration, self.protocol.iterations, metric, latest, activity)
 
     def save(self) -> None:
         """Write the checkpoint, if the training has one."""

@@ -84,7 +84,7 @@ def train(
         is a checkpoint, Ctrl-C and SIGTERM are held back until it is written; this needs the main
         thread, and a probe is not interrupted; a second signal acts at once.
     progress
-        Told after every update.
+        Told after every update, and before what takes time between two of them.
 
     Returns
     -------

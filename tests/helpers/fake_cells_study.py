@@ -31,9 +31,9 @@ FAKE_CELLS = f"""\
 import os, signal, time
 from pathlib import Path
 from gradprobe import frame
-from gradprobe.errors import ArgumentError
+from gradprobe.errors import ArgumentError, CheckpointError
 from gradprobe.studies.outcome import Computed, Rehearsal
-from gradprobe.studies.workplace import Notes
+from gradprobe.studies.workplace import BEGINS_ANEW, Notes
 
 LOG = Path(os.environ["FAKE_CELLS_LOG"])
 
@@ -75,6 +75,15 @@ def until_released(specification, workplace):
             break
         time.sleep(0.05)
     return Computed(frame.rows(step=[0, 1], value=[float(specification["seed"]), 1.0]))
+
+def particular(specification, workplace):
+    # A training that refuses any checkpoint, as one of an older commit would be.
+    note(specification)
+    if workplace.checkpoint.exists():
+        if not workplace.begins_anew:
+            raise CheckpointError("the checkpoint is of another training", BEGINS_ANEW)
+        workplace.checkpoint.replace(workplace.aside)
+    return Computed(frame.rows(value=1.0))
 
 def deaf(specification, workplace):
     # A training that does not hear that it is to stop.

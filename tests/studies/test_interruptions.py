@@ -146,7 +146,40 @@ def test_the_monitor_hears_how_far_a_training_is(tmp_path: Path, study: Study, l
     for note in listener.notes:
         assert 0 < note.iteration < note.iterations == 300
         assert note.value == note.iteration / 300
+        assert note.rate is not None
         assert 0 < note.rate < 101  # a hundredth of a second each, and more
+
+
+def test_a_refused_checkpoint_fails_its_cell_which_begins_anew_when_it_is_asked_for(
+    tmp_path: Path, study: Study, log: Path
+) -> None:
+    class Listener(Monitor):
+        kept: list[Path]
+
+        def keeping(self, cell: Cell, path: Path) -> None:
+            self.kept.append(path)
+
+    trained, folder, listener = with_training(study, 1), tmp_path / "results", Listener()
+    first = cells(trained)[0]
+    checkpoint = folder / "checkpoints" / f"{first.hash}.pt"
+    checkpoint.parent.mkdir(parents=True)
+    checkpoint.write_text("of an older commit")
+    for _ in range(2):  # the second run does not begin anew in silence
+        listener.kept = []
+        ((failed, reason),) = run(
+            trained, folder, compute="fake_cells:particular", monitor=listener
+        ).failures
+        assert failed == first
+        assert "gradprobe retry" in reason
+        assert checkpoint.read_text() == "of an older commit"
+        assert listener.kept == []
+    summary = run(
+        trained, folder, compute="fake_cells:particular", monitor=listener, only={first.hash}
+    )
+    assert (summary.finished, summary.failures) == (2, [])
+    assert listener.kept == [checkpoint.with_name(f"{first.hash}.pt.refused")]
+    assert computed(log) == ["lstm-0", "vanilla-0", "vanilla-0"]
+    assert not checkpoint.parent.exists()
 
 
 def test_checkpoints_of_stored_cells_are_removed_and_other_files_are_not(

@@ -19,7 +19,7 @@ from gradprobe.studies.grid import Cell
 from gradprobe.studies.live_progress import LiveReporter
 from gradprobe.studies.outcome import Outcome
 from gradprobe.studies.progress import PlainReporter, Reporter, in_words, reporter
-from gradprobe.studies.workplace import Note
+from gradprobe.studies.workplace import Note, Notes, read_note
 
 GRU = Cell("GRU [red]", {"model": "gru", "seed": 3})
 LSTM = Cell("LSTM", {"model": "lstm", "seed": 3})
@@ -74,6 +74,64 @@ def test_lines_of_a_training_come_at_most_every_half_minute() -> None:
         "0.5, about 7 min 20 s left",
         "Stopping: trainings write checkpoints; Ctrl-C again ends them at once",
     ]
+
+
+def test_what_takes_time_between_iterations_is_told() -> None:
+    """Or a training whose last probes take minutes would look as if it had stopped."""
+    stream, now, note = io.StringIO(), [100.0], Note(30, 30, 2.0, activity="probing")
+    with PlainReporter(stream, clock=lambda: now[0]) as monitor:
+        monitor.begun(GRU)
+        now[0] = 131.0
+        monitor.progressed(GRU, note)
+        monitor.progressed(GRU, Note(0, 30, None, activity="probing"))
+        now[0] = 162.0
+        monitor.progressed(GRU, Note(20, 30, 2.0, "validation_loss", 0.5, "validating"))
+        monitor.keeping(GRU, Path("0a1b.pt.refused"))
+    assert stream.getvalue().splitlines()[1:] == [
+        "training: GRU [red], seed 3: 30/30 iterations, probing",
+        "training: GRU [red], seed 3: 20/30 iterations, validating, validation_loss 0.5, "
+        "about 5 s left",
+        "if its checkpoint is refused again, it is kept as 0a1b.pt.refused until the training, "
+        "which then begins anew, has ended: GRU [red], seed 3",
+    ]
+    console = Console(file=io.StringIO(), force_terminal=True, width=120, color_system=None)
+    with LiveReporter(console) as live:
+        live.planned(1, 0)
+        live.begun(GRU)
+        live.progressed(GRU, note)
+        (line,) = [line for line in shown(live, 120) if "seed" in line]
+    assert "30/30  probing" in line
+    assert "left" not in line
+    events = io.StringIO()
+    EventLog(events).progressed(GRU, note)
+    assert json.loads(events.getvalue())["activity"] == "probing"
+
+
+def test_probes_are_noted_at_once_and_do_not_slow_the_rate_down(tmp_path: Path) -> None:
+    now, path = [0.0], tmp_path / "0a1b.json"
+    notes = Notes(path, clock=lambda: now[0])
+    notes.take(0, 100, activity="probing")
+    assert read_note(path) == Note(0, 100, None, activity="probing")
+    for second in range(11):
+        now[0] = 1000.0 + second
+        notes.take(1 + 2 * second, 100)
+    assert read_note(path) == Note(21, 100, 2.0)
+    notes.take(21, 100, "validation_loss", 0.5, "probing")
+    assert read_note(path) == Note(21, 100, 2.0, "validation_loss", 0.5, "probing")
+    for second in range(2):
+        now[0] = 5000.0 + second
+        notes.take(22 + 2 * second, 100)
+    assert read_note(path) == Note(24, 100, 2.0)
+
+
+def test_no_time_is_promised_for_the_probes_after_the_last_iteration() -> None:
+    forecast = Forecast({sibling_key(GRU): 1.0}, workers=1)
+    forecast.noted(GRU, Note(0, 30, None, activity="probing"))
+    assert forecast.remaining([], [(GRU, 5.0)]) is None
+    forecast.noted(GRU, Note(15, 30, 1.0))
+    assert forecast.remaining([], [(GRU, 20.0)]) == 15.0
+    forecast.noted(GRU, Note(30, 30, 1.0, activity="probing"))
+    assert forecast.remaining([], [(GRU, 28.0)]) == 2.0  # of the thirty that its iterations take
 
 
 def test_an_interruption_loses_no_line() -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -16,13 +17,16 @@ from fake_cells_study import wait_for
 from patience import SECONDS_OF_PATIENCE
 
 from gradprobe import frame, models, probes, tasks
+from gradprobe.errors import CheckpointError
 from gradprobe.models.registry import MODELS
 from gradprobe.seeds import stream_seed
+from gradprobe.studies.cell import compute
 from gradprobe.studies.grid import cells
 from gradprobe.studies.measuring import measure, model_of
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.running import run_study
 from gradprobe.studies.store import StudyResults, load, read_results
+from gradprobe.studies.workplace import BEGINS_ANEW, Notes, Workplace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -181,6 +185,50 @@ def test_an_interrupted_study_goes_on_inside_its_cells_to_the_same_table(
     assert run_study(trained, folder, workers=1).finished == 2
     assert not (folder / "checkpoints").exists()
     pd.testing.assert_frame_equal(load(folder), results.table, check_exact=True)
+
+
+def test_a_checkpoint_with_other_initial_values_is_kept_aside_only_if_that_was_asked_for(
+    tmp_path: Path,
+) -> None:
+    text = TRAINED.replace("iterations = 200", "iterations = 4").replace("100, ", "2, ")
+    one, other = (
+        cells(parse_study(text.replace("seeds = [0]", f"seeds = [{seed}]"), "x"))[0].specification
+        for seed in (0, 1)
+    )
+    place = Workplace(tmp_path / "0a1b.pt")
+    expected = compute(one, Workplace(tmp_path / "new.pt"))
+    compute(other, place)
+    before = place.checkpoint.read_bytes()
+    with pytest.raises(CheckpointError, match="seed is 1 there and 0 here") as caught:
+        compute(one, place)
+    assert str(caught.value).endswith(f"{BEGINS_ANEW}: {place.checkpoint}")
+    assert len(str(caught.value)) < 600
+    assert place.checkpoint.read_bytes() == before
+    found = compute(one, replace(place, begins_anew=True))
+    assert place.aside.read_bytes() == before
+    assert found is not None
+    assert expected is not None
+    pd.testing.assert_frame_equal(found.table, expected.table, check_exact=True)
+    again = compute(one, replace(place, begins_anew=True))  # its own checkpoint is not refused
+    assert again is not None
+    pd.testing.assert_frame_equal(again.table, expected.table, check_exact=True)
+    assert place.aside.read_bytes() == before
+
+
+def test_a_training_says_what_takes_time_between_two_iterations(tmp_path: Path) -> None:
+    told: list[tuple[int, str]] = []
+
+    class Listening(Notes):
+        def take(self, iteration: int, *others: Any) -> None:
+            told.append((iteration, others[-1]))
+
+    text = TRAINED.replace("iterations = 200", "iterations = 3").replace("100, ", "")
+    text = text.replace("validate_every = 50", "validate_every = 2")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("gradprobe.studies.trained_cell.Notes", Listening)
+        compute(cells(parse_study(text, "x"))[0].specification, Workplace(tmp_path / "0a1b.pt"))
+    last = [(3, "validating"), (3, "probing"), (3, "testing"), (3, "training")]
+    assert told == [(0, "probing"), (1, "training"), (2, "validating"), (2, "training"), *last]
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -304,10 +304,13 @@ def test_progress_tells_how_far_the_training_is() -> None:
     found = train(
         *small_network(task, torch.float64), task, protocol(), seed=0, progress=heard.append
     )
-    assert [progress.iteration for progress in heard] == list(range(1, ITERATIONS + 1))
+    updates = [progress for progress in heard if progress.activity == "training"]
+    assert [progress.iteration for progress in updates] == list(range(1, ITERATIONS + 1))
+    between = [(p.iteration, p.activity) for p in heard if p.activity != "training"]
+    assert between == [(10, "validating"), (20, "validating"), (20, "testing")]
     assert {(p.iterations, p.metric) for p in heard} == {(20, "validation_mean_squared_error")}
     errors = series(found.table, "validation_mean_squared_error")
-    assert [p.validation for p in heard] == [None] * 9 + [errors[10]] * 10 + [errors[20]]
+    assert [p.validation for p in updates] == [None] * 9 + [errors[10]] * 10 + [errors[20]]
 
 
 # ---- divergence
