@@ -235,15 +235,13 @@ def _check_step(model: RecurrentModel | OpaqueModel, inputs: Tensor, state: Tens
     except UnsupportedModelError as error:
         fault = str(error).partition(";")[0]
     except Exception as error:
-        fault = (
-            f"{model.name} raised {told(error)}{_line(error)}, and must return the new state or "
-            "(output, new state)"
-        )
+        fault = f"{model.name} raised {told(error)}{_line(error)}"
     else:
         return
     size = state.shape[1]
     raise ArgumentError(
-        f"{fault}; it was given an input {tuple(inputs.shape)} and a state {tuple(state.shape)}.  "
-        "Where the state is something else, name a function that returns gradprobe.adapt(cell, "
-        f"state_size=...), for example state_size=({size}, {size}) for a tuple of two tensors"
+        f"{fault}, when it was given an input {tuple(inputs.shape)} and a state "
+        f"{tuple(state.shape)}; a cell returns the new state, or (output, new state); where that "
+        "is something else, name a function that returns gradprobe.adapt(cell, state_size=...), "
+        f"for example state_size=({size}, {size}) for a tuple of two tensors"
     )

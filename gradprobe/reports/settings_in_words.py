@@ -22,7 +22,8 @@ _DEFAULTS: dict[str, Any] = {
 def hyper_parameters(specification: Mapping[str, Any]) -> str:
     """Return the options of the model and of its training, by the names of the study file.
 
-    What only says how much is recorded is left out, and so is what is not set.
+    What only says how much is recorded is left out, and so is what is not set.  A user's own cell
+    is named.
 
     Parameters
     ----------
@@ -38,13 +39,15 @@ def hyper_parameters(specification: Mapping[str, Any]) -> str:
     ... })
     'forget_bias 1; sgd, learning_rate 0.1, momentum 0.9, schedule cosine'
     """
-    options = (specification.get("model") or {}).get("options") or {}
+    chosen = specification.get("model") or {}
+    own = [printable(chosen.get("name"))] if chosen.get("source") else []
+    options = chosen.get("options") or {}
     training = dict(specification.get("training") or {})
     optimizer = training.pop("optimizer", None)
     parts = [printable(optimizer)] if optimizer else []
     parts += [text for name in training if (text := _said(name, training[name]))]
     model = ", ".join(f"{printable(name)} {_written(value)}" for name, value in _flat(options))
-    return "; ".join(part for part in (model, ", ".join(parts)) if part)
+    return "; ".join(part for part in (*own, model, ", ".join(parts)) if part)
 
 
 def _said(name: str, value: object) -> str:

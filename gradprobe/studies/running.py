@@ -320,17 +320,20 @@ def _rehearsed_costs(
 def _refuse_mistakes(
     study: Study, rehearsed: Sequence[Cell], rehearsals: Sequence[Rehearsal]
 ) -> None:
-    mistakes = [
-        _sentence(study, cell, key, mistake)
-        for cell, rehearsal in zip(rehearsed, rehearsals, strict=True)
-        for key, mistake in rehearsal.mistakes.items()
-    ]
-    refuse(study.file_name, mistakes, text=study.text)
+    told: dict[tuple[int | None, str, str], str] = {}
+    for cell, rehearsal in zip(rehearsed, rehearsals, strict=True):
+        index = [model.label for model in study.models].index(cell.label)
+        for key, mistake in rehearsal.mistakes.items():
+            # Once for all values of a sweep, if it is the same for all.
+            position = study.models[index].position(index) if key == "model" else None
+            told.setdefault(
+                (position, key, mistake), _sentence(study, cell, position, key, mistake)
+            )
+    refuse(study.file_name, list(told.values()), text=study.text)
 
 
-def _sentence(study: Study, cell: Cell, key: str, mistake: str) -> str:
-    if key != "model":
+def _sentence(study: Study, cell: Cell, position: int | None, key: str, mistake: str) -> str:
+    if position is None:
         return f"{key}: {mistake}"
-    index = [model.label for model in study.models].index(cell.label)
     place = f"{cell.label} on {cell.task}" if len(study.tasks) > 1 else cell.label
-    return f"models[{index}] ({place}): {mistake}"
+    return f"models[{position}] ({place}): {mistake}"

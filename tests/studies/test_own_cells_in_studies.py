@@ -15,7 +15,7 @@ import torch
 from command_in_process import gradprobe
 from own_cells import MYCELLS, PARTS, InThisProcess
 
-from gradprobe import gate, studies
+from gradprobe import gate, models, studies
 from gradprobe.errors import ArgumentError, StudyFileError
 from gradprobe.models.cell_files import CellFile, read_cell_files, sources_of
 from gradprobe.models.importing import importable, imported
@@ -483,6 +483,37 @@ def test_a_construction_leaves_the_global_generators_as_they_were(tmp_path: Path
     assert torch.get_default_dtype() == torch.float32
 
 
+def test_a_computed_weight_is_computed_once_a_pass_and_gets_the_same_gradient() -> None:
+    calls = []
+
+    class Orthogonal(torch.nn.Module):
+        def forward(self, free: torch.Tensor) -> torch.Tensor:
+            calls.append(1)
+            return torch.linalg.matrix_exp(free - free.T)
+
+    def cell(input_size: int, hidden_size: int) -> torch.nn.Module:
+        made = torch.nn.RNNCell(input_size, hidden_size)
+        return torch.nn.utils.parametrize.register_parametrization(
+            made, "weight_hh", Orthogonal(), unsafe=True
+        )
+
+    model = models.build(cell, input_size=2, hidden_size=3, dtype=torch.float64)
+    inputs, gradients = torch.randn(6, 4, 2, dtype=torch.float64), []
+    for run in (lambda: model(inputs)[1], lambda: _by_steps(model, inputs)):
+        calls.clear()
+        gradients.append(torch.autograd.grad(run().square().sum(), list(model.parameters())))
+        assert len(calls) == (1 if len(gradients) == 1 else len(inputs))
+    for once, again in zip(*gradients, strict=True):
+        torch.testing.assert_close(once, again, rtol=1e-12, atol=1e-12)
+
+
+def _by_steps(model: Any, inputs: torch.Tensor) -> torch.Tensor:
+    state: torch.Tensor = torch.zeros(inputs.shape[1], model.state_size, dtype=inputs.dtype)
+    for now in inputs:
+        state = model.step(now, state)
+    return state
+
+
 MIXING = """\
 from mycells_of_a_friend import Ours
 
@@ -508,6 +539,11 @@ def test_a_cell_that_breaks_its_contract_is_refused_before_anything_is_computed(
     assert "models[0] (Mine): mixing.py: Mixing fails" in told
     assert "units_are_pointwise" in told
     assert not (tmp_path / "results").exists()
+    swept = one_model("mixing:Absent", "sweep.num_layers = [1, 2]")
+    with pytest.raises(
+        StudyFileError, match=r"^own\.toml: line 11: models\[0\] .* has no 'Absent'"
+    ):
+        studies.run_study(swept, tmp_path / "results", cells=[path, friend])
     bound = with_cell_files(one_model("mycells_of_a_friend:Ours"), [friend])
     with importable(bound.cell_files):
         sound = check_contract(cells(bound)[0].specification, with_probes=False)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
+from torch.nn.utils import parametrize
 
 from gradprobe import checks
 from gradprobe.errors import NonFiniteError, UnsupportedModelError
@@ -308,8 +309,12 @@ class OpaqueModel(nn.Module):
         return steps.to(self.dtype) if steps.is_floating_point() else steps, flat.to(self.dtype)
 
     def forward(self, inputs: Tensor, state: object = None) -> tuple[Tensor, Tensor]:
-        """Return the hidden states, shape (T, B, N), or (B, T, N), and s_T, shape (B, S)."""
-        states = self.unroll(*self._arguments(inputs, state))
+        """Return the hidden states, shape (T, B, N), or (B, T, N), and s_T, shape (B, S).
+
+        Weights that ``torch.nn.utils.parametrize`` computes are computed once, not at every step.
+        """
+        with parametrize.cached():
+            states = self.unroll(*self._arguments(inputs, state))
         hidden = states[..., self.hidden_slice]
         return (hidden.transpose(0, 1) if self.batch_first else hidden), states[-1]
 
