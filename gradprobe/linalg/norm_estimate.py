@@ -103,7 +103,7 @@ class RandomProbes:
         r"""Return an estimate of log‖M‖_F of which the leading part is known.
 
         :math:`‖M‖_F^2 = ‖U^⊤ M‖_F^2 + ‖(I − U U^⊤) M‖_F^2`; only the second part is estimated
-        (Meyer, Musco, Musco, Woodruff, "Hutch++", 2021, algorithm 1).
+        (Meyer, Musco, Musco, Woodruff, "Hutch++", 2021).
 
         Parameters
         ----------
