@@ -33,10 +33,19 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+EXIT_CODES = (
+    "Exit codes: 0 all is well; 1 gradprobe check found a metric that is worse than approved; 2 "
+    "the call or a file is wrong; 3 results are missing or cannot be compared; 130 and 143 "
+    "interrupted: the same command goes on."
+)
+BASELINE_EXIT_CODES = (
+    "Exit codes: 0 the baseline is written; 2 the call or a file is wrong; 3 nothing was measured."
+)
+
 app = typer.Typer(
     name="gradprobe",
     help="Measure how gradients travel through time in recurrent networks.",
-    epilog=RUN_EXIT_CODES,
+    epilog=EXIT_CODES,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -76,8 +85,10 @@ def _options(
 
 
 app.command(epilog=RUN_EXIT_CODES)(run)
-app.command()(schema)
-app.command(epilog=REPORT_EXIT_CODES)(report)
+app.command(short_help="Print the JSON Schema of a study file.")(schema)
+app.command(
+    epilog=REPORT_EXIT_CODES, short_help="Write the report of stored results, or of a change."
+)(report)
 
 
 @app.command("probe")
@@ -193,13 +204,15 @@ def _here(path: Path) -> str:
     return str(path.relative_to(current) if path.is_relative_to(current) else path)
 
 
-app.command(epilog=TUNE_EXIT_CODES)(tune)
-app.command(epilog=STATUS_EXIT_CODES)(status)
+app.command(epilog=TUNE_EXIT_CODES, short_help="Rank a study's models before any training.")(tune)
+app.command(
+    epilog=STATUS_EXIT_CODES, short_help="Tell how far a study is, and what has failed and why."
+)(status)
 app.command(epilog=RETRY_EXIT_CODES)(retry)
-app.command()(export)
-app.command()(recover)
-app.command(epilog=GATE_EXIT_CODES)(baseline)
-app.command(epilog=GATE_EXIT_CODES)(check)
+app.command(short_help="Write the table of all finished cells to one file.")(export)
+app.command(short_help="Save what can be read of damaged results.")(recover)
+app.command(epilog=BASELINE_EXIT_CODES, short_help="Approve results: write a baseline.")(baseline)
+app.command(epilog=GATE_EXIT_CODES, short_help="Hold results to a baseline; fail if worse.")(check)
 
 
 def main() -> None:

@@ -323,7 +323,8 @@ def export(
 ) -> None:
     """Write the table of all finished cells as one CSV or Parquet file.
 
-    The columns are described in gradprobe/frame.py.
+    One row for each measured value; the columns are those of gradprobe.load, described in the
+    reference under gradprobe.frame.
     """
     from gradprobe.own_model.tables import check_table_path, write_table  # noqa: PLC0415 - pandas
 

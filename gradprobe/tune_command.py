@@ -56,10 +56,10 @@ def tune(
     """Rank the models of a study, before any training, by how well their states tell the targets.
 
     The candidates are the study's models, such as one model at several initialisations, which a
-    table `sweep` makes.  Those whose end-to-end Jacobian has |log σ_max| ≤ 10 come first, in the
-    order of their score: the share of the targets' variance that a linear readout of
-    the untrained last states explains, each sequence being left out in turn.  Cells are stored as
-    by `gradprobe run`, and the report shows the ranking.
+    table `sweep` makes.  Those whose end-to-end Jacobian has |log σ_max| ≤ 10, where σ_max is its
+    largest singular value, come first, in the order of their score: the share of the targets'
+    variance that a linear readout of the untrained last states explains, each sequence being left
+    out in turn.  Cells are stored as by `gradprobe run`, and the report shows the ranking.
     """
     checked = with_cell_files(studies.load_study(study), cells or ())
     _check(checked)

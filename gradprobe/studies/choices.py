@@ -223,8 +223,8 @@ class ModelChoice(Choice):
     label
         What the model is called; what it sweeps is appended, or replaces ``{NAME}`` in it.
     name
-        One of the models below, or ``MODULE:CELL``, a cell of your own: a class or function called
-        CELL in the file MODULE.py, which `gradprobe run` is given by its option ``--cells``.
+        One of `gradprobe list models`, or ``MODULE:CELL``, a cell of your own: a class or function
+        called CELL in the file MODULE.py, which `gradprobe run` is given by its option ``--cells``.
     hidden_size, num_layers, options
         As for `gradprobe.models.build`.
     only, skip
