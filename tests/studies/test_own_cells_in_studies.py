@@ -489,7 +489,8 @@ def test_a_computed_weight_is_computed_once_a_pass_and_gets_the_same_gradient() 
     class Orthogonal(torch.nn.Module):
         def forward(self, free: torch.Tensor) -> torch.Tensor:
             calls.append(1)
-            return torch.linalg.matrix_exp(free - free.T)
+            rotation: torch.Tensor = torch.linalg.matrix_exp(free - free.T)
+            return rotation
 
     def cell(input_size: int, hidden_size: int) -> torch.nn.Module:
         made = torch.nn.RNNCell(input_size, hidden_size)
