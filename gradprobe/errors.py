@@ -75,14 +75,35 @@ class StoreError(GradprobeError):
     """
 
 
-class BusyStoreError(StoreError):
-    """Another process is writing the results; the message names it.
+class NoResultsError(StoreError):
+    """A run into a folder was ended before it could write anything.
 
     Examples
     --------
-    >>> issubclass(BusyStoreError, StoreError)
+    >>> issubclass(NoResultsError, StoreError)
     True
     """
+
+
+class BusyStoreError(StoreError):
+    """Another process is writing the results; the message names it.
+
+    Parameters
+    ----------
+    reason
+        Which one.
+    remedy
+        What to do, as the rest of the sentence: of no use to who is doing it already.
+
+    Examples
+    --------
+    >>> str(BusyStoreError("another run is writing here", "wait for it"))
+    'another run is writing here; wait for it'
+    """
+
+    def __init__(self, reason: str, remedy: str = "") -> None:
+        super().__init__("; ".join(filter(None, (reason, remedy))))
+        self.reason = reason
 
 
 class NothingMeasuredError(StoreError):

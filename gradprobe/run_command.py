@@ -126,7 +126,7 @@ def run(  # noqa: PLR0917 - typer passes options by name
         else:
             EventLog(sys.stdout).write("reported", path=str(path))
     if summary.failures:
-        raise closing_failure(summary, folder)
+        raise closing_failure(summary, folder, checked.name, cells or ())
 
 
 def _tell_plan(study: studies.Study, folder: Path, workers: int | None) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,7 @@ from gradprobe.studies.progress import in_brief, in_words, last_line
 from gradprobe.studies.status import study_status
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from gradprobe.studies.progress import Reporter
     from gradprobe.studies.running import Summary
@@ -147,7 +148,10 @@ def status_lines(found: StudyStatus, results: Path) -> Iterator[str]:
         yield from (f"  {_failed_line(cell)}" for cell in found.failed[:FAILURES_SHOWN])
         if len(found.failed) > FAILURES_SHOWN:
             yield f"  and {len(found.failed) - FAILURES_SHOWN} more: --json shows all"
-        yield f"`gradprobe retry {results}` computes what failed again; a cell's hash after it, one"
+        again = retry_command(results, found.study if found.others else None)
+        yield f"`{again}` computes what failed again; a cell's hash after it, one"
+    if found.others:
+        yield f"other studies here: {', '.join(found.others)} (--study NAME)"
 
 
 def _run_line(found: StudyStatus, now: datetime) -> str:
@@ -220,7 +224,8 @@ def retry(  # noqa: PLR0917 - typer passes options by name
     failed = [(one, reason) for one, reason in summary.failures if one.hash in chosen]
     print(f"{len(chosen) - len(failed)} of {len(chosen)} cells are finished now")
     if failed:
-        raise closing_failure(dataclasses.replace(summary, failures=failed), results)
+        still = dataclasses.replace(summary, failures=failed)
+        raise closing_failure(still, results, stored.study.name, cells or ())
 
 
 def chosen_cells(stored: studies.StudyResults, prefixes: list[str]) -> set[str]:
@@ -286,7 +291,31 @@ def run_cells(
     )
 
 
-def closing_failure(summary: Summary, results: Path) -> typer.Exit:
+def retry_command(results: Path, study: str | None, cells: Iterable[Path] = ()) -> str:
+    """Return what to type to compute failed cells again.
+
+    Parameters
+    ----------
+    results
+        The folder.
+    study
+        Its study; None if there is no other.
+    cells
+        Files of own cells that it needs.
+
+    Examples
+    --------
+    >>> retry_command(Path("my results"), "digits", [Path("mycells.py")])
+    "gradprobe retry 'my results' --study digits --cells mycells.py"
+    """
+    chosen = [] if study is None else ["--study", study]
+    files = [part for file in cells for part in ("--cells", str(file))]
+    return shlex.join(["gradprobe", "retry", str(results), *chosen, *files])
+
+
+def closing_failure(
+    summary: Summary, results: Path, study: str, cells: Iterable[Path] = ()
+) -> typer.Exit:
     """Tell which cells have failed and how to compute each again; return what ends the command.
 
     Of a traceback, the last line is told; ``gradprobe status --json`` shows all of it.
@@ -297,15 +326,21 @@ def closing_failure(summary: Summary, results: Path) -> typer.Exit:
         Of a run with failures.
     results
         The folder, as it was typed.
+    study
+        The study's name.
+    cells
+        Files of own cells, as they were typed.
     """
+    others = study_status(results, study).others
+    command = retry_command(results, study if others else None, cells)
     for cell, reason in summary.failures:
         place = f"{cell.label} on {cell.task}, seed {cell.seed}"
         print(f"gradprobe: failed: {place}: {last_line(reason)}", file=sys.stderr)
-        again = f"gradprobe retry {results} {cell.hash[:CHARACTERS_OF_A_HASH]}"
+        again = f"{command} {cell.hash[:CHARACTERS_OF_A_HASH]}"
         print(f"  to compute it again: {again}", file=sys.stderr)
     return failure(
         f"error: {len(summary.failures)} of {summary.total} cells failed; "
-        f"`gradprobe retry {results}` computes them again",
+        f"`{command}` computes them again",
         MISSING_RESULTS,
     )
 

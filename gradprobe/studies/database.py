@@ -8,7 +8,7 @@ from contextlib import closing, contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from gradprobe.errors import BusyStoreError, StoreError
+from gradprobe.errors import BusyStoreError, NoResultsError, StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +22,7 @@ APPLICATION_ID = 0x67726164
 STORE_VERSION = 3
 """Version of the tables below, kept in SQLite's ``user_version``."""
 READABLE_VERSIONS = (2, 3)
+FOLDERS_SHOWN = 5
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FULL_OR_BUSY = sqlite3.OperationalError
 """What closing the file gets over: a full disk, or somebody who is reading."""
@@ -175,10 +176,16 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
     ----------
     folder
         The results' folder, which may be read-only.
+
+    Raises
+    ------
+    NoResultsError
+        The file is empty.
+    StoreError
+        There is no file, or it is of another format.
     """
     path = folder / FILE_NAME
-    if not path.is_file():
-        raise StoreError(f"{folder}: holds no results ({FILE_NAME} is not there)")
+    check_there(folder)
     address = f"file:{quote(str(path.absolute()))}?mode=ro"
     connection = sqlite3.connect(address, uri=True, isolation_level=None)
     try:
@@ -197,6 +204,32 @@ def open_for_reading(folder: Path) -> sqlite3.Connection:
     return connection
 
 
+def check_there(folder: Path) -> None:
+    """Raise `StoreError` if there is no file in `folder`, with what is there instead.
+
+    Parameters
+    ----------
+    folder
+        What was given as a results' folder.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> check_there(Path("missing"))
+    Traceback (most recent call last):
+    ...
+    gradprobe.errors.StoreError: missing: holds no results (results.sqlite is not there)
+    """
+    if (folder / FILE_NAME).is_file():
+        return
+    if folder.is_file():
+        raise StoreError(f"{folder}: holds no results (it is a file, not a folder)")
+    below = sorted(path.parent for path in folder.glob(f"*/{FILE_NAME}"))
+    verb = "does" if len(below) == 1 else "do"
+    hint = f"; {', '.join(map(str, below[:FOLDERS_SHOWN]))} {verb}" if below else ""
+    raise StoreError(f"{folder}: holds no results ({FILE_NAME} is not there){hint}")
+
+
 def chosen_study(connection: sqlite3.Connection, folder: Path, wanted: str | None) -> str:
     """Return the name of the study to read.
 
@@ -209,13 +242,24 @@ def chosen_study(connection: sqlite3.Connection, folder: Path, wanted: str | Non
     wanted
         The one that was asked for; None for the one that ran last.
     """
-    rows = connection.execute("SELECT name FROM study_files GROUP BY name ORDER BY max(rowid)")
-    names = [row[0] for row in rows]
+    names = study_names(connection)
     if not names:
         raise StoreError(f"{folder}: the run that made this folder wrote no study into it")
     if wanted is not None and wanted not in names:
         raise StoreError(f"{folder}: holds no study {wanted!r}, but: {', '.join(names)}")
     return str(names[-1] if wanted is None else wanted)
+
+
+def study_names(connection: sqlite3.Connection) -> list[str]:
+    """Return the names of a folder's studies; the one that ran last comes last.
+
+    Parameters
+    ----------
+    connection
+        From `open_for_reading`.
+    """
+    rows = connection.execute("SELECT name FROM study_files GROUP BY name ORDER BY max(rowid)")
+    return [str(row[0]) for row in rows]
 
 
 def writer_lock(folder: Path) -> sqlite3.Connection:
@@ -242,8 +286,8 @@ def writer_lock(folder: Path) -> sqlite3.Connection:
         if "locked" not in str(error):
             raise
         raise BusyStoreError(
-            f"{folder}: another run is writing here{_writing_process(folder)}; wait for it to end "
-            "(--wait does so), or choose another folder with --results"
+            f"{folder}: another run is writing here{_writing_process(folder)}",
+            "wait for it to end (--wait does so), or choose another folder with --results",
         ) from error
     return lock
 
@@ -271,6 +315,11 @@ def _checked_version(connection: sqlite3.Connection, folder: Path) -> int:
     """Return the version of the file's tables, or refuse one that cannot be read."""
     application = int(connection.execute("PRAGMA application_id").fetchone()[0])
     version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if application == 0 and _is_empty(connection):
+        raise NoResultsError(
+            f"{folder}: holds no results ({FILE_NAME} is empty: a run was ended, or found no room "
+            "on the disk, before it could write any)"
+        )
     if application != APPLICATION_ID:
         raise StoreError(f"{folder}: {FILE_NAME} was not written by gradprobe")
     if version not in READABLE_VERSIONS:

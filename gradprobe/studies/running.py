@@ -211,7 +211,7 @@ class _Run:
                 if not self.waits:
                     raise
                 if not told:
-                    self.monitor.queueing(str(error))
+                    self.monitor.queueing(error.reason)
                     told = True
             self._interruption.check()
             time.sleep(SECONDS_BETWEEN_TRIES)

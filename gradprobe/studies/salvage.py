@@ -70,16 +70,23 @@ def recover(folder: Path) -> Recovery:
     Raises
     ------
     StoreError
-        Nothing can be read, or a damaged file is kept there already.
+        Nothing can be read, or nothing is damaged, or a damaged file is kept there already.
     """
     damaged = folder / DAMAGED_NAME
     if damaged.exists():
         raise StoreError(f"{damaged} is there already, of an earlier recovery; move it away first")
+    database.check_there(folder)
     with database.translated(folder), closing(database.writer_lock(folder)):
         with closing(_opened(folder)) as connection:
+            sound = _is_sound(connection)
             rows = {table: list(_rows(connection, table)) for table in COLUMNS}
         cells = [row for row in rows["cells"] if _is_whole(row)]
         discarded = len(rows["cells"]) - len(cells)
+        if sound and not discarded:
+            raise StoreError(
+                f"{folder}: nothing is damaged, all {len(cells)} cells can be read; "
+                "nothing was changed"
+            )
         rows["cells"] = cells
         _write(folder / NEW_NAME, rows)
         for suffix in SUFFIXES:
@@ -98,6 +105,14 @@ def _opened(folder: Path) -> sqlite3.Connection:
             f"{folder}: nothing of {database.FILE_NAME} can be read ({error}); "
             "put a copy of yours in its place, or move it away and run the study again"
         ) from error
+
+
+def _is_sound(connection: sqlite3.Connection) -> bool:
+    """Return whether SQLite finds every page and every row as it should be."""
+    try:
+        return bool(connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)])
+    except sqlite3.DatabaseError:
+        return False
 
 
 def _rows(connection: sqlite3.Connection, table: str) -> Iterator[tuple[Any, ...]]:

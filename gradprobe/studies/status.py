@@ -155,6 +155,8 @@ class StudyStatus:
         Whether it is going on.
     seconds_left
         How long it will last; None if that cannot be told.
+    others
+        Names of the folder's other studies.
     """
 
     study: str
@@ -165,6 +167,7 @@ class StudyStatus:
     run: ActiveRun | None
     is_running: bool
     seconds_left: float | None
+    others: tuple[str, ...] = ()
 
     @property
     def left(self) -> int:
@@ -198,6 +201,7 @@ def study_status(folder: str | Path, study: str | None = None) -> StudyStatus:
     with database.translated(path), closing(database.open_for_reading(path)) as connection:
         connection.execute("BEGIN")
         name = database.chosen_study(connection, path, study)
+        others = tuple(one for one in database.study_names(connection) if one != name)
         counts = dict(connection.execute(COUNTS, (name,)).fetchall())
         row = connection.execute(RUN).fetchone()
         run = None if row is None else ActiveRun(*row)
@@ -219,6 +223,7 @@ def study_status(folder: str | Path, study: str | None = None) -> StudyStatus:
         run=run,
         is_running=alive,
         seconds_left=left,
+        others=others,
     )
 
 

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from gradprobe import frame, training
-from gradprobe.errors import CheckpointError
+from gradprobe.errors import CheckpointError, StoreError
 from gradprobe.models import Readout
 from gradprobe.models.initialiser import Initialiser
+from gradprobe.studies.database import FULL
 from gradprobe.studies.measuring import generator_of, measure, model_of, task_of
 from gradprobe.studies.outcome import Computed
 from gradprobe.studies.workplace import BEGINS_ANEW, Notes
@@ -37,7 +38,21 @@ def train_cell(specification: dict[str, Any], workplace: Workplace) -> Computed 
     ------
     CheckpointError
         The checkpoint is refused, and the workplace does not say that it is to be begun anew then.
+    StoreError
+        There is no room for the checkpoint.
     """
+    try:
+        return _trained_or_refused(specification, workplace)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise StoreError(
+            f"no checkpoint can be written: {error.strerror}; make room on the disk: "
+            f"{workplace.checkpoint.parent}"
+        ) from error
+
+
+def _trained_or_refused(specification: dict[str, Any], workplace: Workplace) -> Computed | None:
     try:
         return _trained(specification, workplace)
     except CheckpointError as error:

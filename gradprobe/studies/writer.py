@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from gradprobe import frame
-from gradprobe.errors import StoreError
+from gradprobe.errors import NoResultsError, StoreError
 from gradprobe.studies import database
 from gradprobe.studies.grid import canonical, cells, study_hash
 
@@ -282,8 +282,11 @@ def stored_before(folder: str | Path) -> Stored:
     if not (path / database.FILE_NAME).exists():
         _check_creatable(path)
         return Stored(set(), {})
-    with database.translated(path), closing(database.open_for_reading(path)) as connection:
-        return _stored(connection)
+    try:
+        with database.translated(path), closing(database.open_for_reading(path)) as connection:
+            return _stored(connection)
+    except NoResultsError:  # a run was ended before it had made the tables
+        return Stored(set(), {})
 
 
 def _stored(connection: sqlite3.Connection) -> Stored:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sqlite3
 import subprocess
 import sys
@@ -24,7 +25,7 @@ from gradprobe.studies.reading import parse_study
 from gradprobe.studies.store import load, read_results
 from gradprobe.studies.tables import encode_table
 from gradprobe.studies.workplace import Notes
-from gradprobe.studies.writer import RunningCell, Writer
+from gradprobe.studies.writer import RunningCell, Writer, stored_before
 
 if TYPE_CHECKING:
     from typer.testing import Result
@@ -106,6 +107,65 @@ def test_status_of_what_holds_no_results_is_refused(tmp_path: Path) -> None:
     result = invoke("status", tmp_path)
     assert result.exit_code == 2
     assert "holds no results" in result.output
+
+
+@pytest.mark.parametrize("command", ["status", "retry", "recover", "export"])
+def test_what_is_no_folder_of_results_is_refused_with_what_is_there(
+    folder: Path, command: str
+) -> None:
+    options = ("-o", folder / "table.csv") if command == "export" else ()
+    results = folder / "all" / "one"
+    results.mkdir(parents=True)
+    (folder / "results.sqlite").rename(results / "results.sqlite")
+    before = sorted(folder.rglob("*"))
+    for place, reason in [
+        (folder / "missing", "holds no results (results.sqlite is not there)"),
+        (results / "results.sqlite", "holds no results (it is a file, not a folder)"),
+        (results.parent, f"holds no results (results.sqlite is not there); {results} does"),
+    ]:
+        result = invoke(command, place, *options)
+        assert result.exit_code == 2
+        assert result.output == f"gradprobe: error: {place}: {reason}\n"
+    assert sorted(folder.rglob("*")) == before
+
+
+def test_a_run_that_could_not_write_its_tables_hinders_no_other(
+    folder: Path, tmp_path: Path
+) -> None:
+    """Killed, or out of room on the disk, right after the file was made."""
+    study = read_results(folder).study
+    (tmp_path / "begun").mkdir()
+    with closing(sqlite3.connect(tmp_path / "begun" / "results.sqlite")) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+    result = invoke("status", tmp_path / "begun")
+    assert result.exit_code == 2
+    assert "holds no results (results.sqlite is empty" in result.output
+    assert stored_before(tmp_path / "begun").finished == set()
+    with Writer(tmp_path / "begun", study) as writer:
+        assert writer.stored().finished == set()
+    assert len(read_results(tmp_path / "begun").missing) == 4
+
+
+def test_the_command_that_computes_a_cell_again_names_its_study_among_several(
+    folder: Path,
+) -> None:
+    text = SMALL_STUDY.replace('"small"', '"other"').replace("seeds = [0, 1]", "seeds = [7]")
+    with Writer(folder, parse_study(text, "other.toml")):
+        pass
+    assert "other studies here: small (--study NAME)" in invoke("status", folder).output
+    lines = invoke("status", folder, "--study", "small").output.splitlines()
+    (advice,) = [line for line in lines if "computes what failed again" in line]
+    command = shlex.split(advice.split("`")[1])
+    assert command == ["gradprobe", "retry", str(folder), "--study", "small"]
+    assert "of 1 cells are finished now" in invoke(*command[1:], CELLS[1].hash[:12]).output
+
+
+def test_recover_leaves_alone_what_is_not_damaged(folder: Path) -> None:
+    before = {path: path.read_bytes() for path in folder.iterdir()}
+    result = invoke("recover", folder)
+    assert result.exit_code == 2
+    assert "nothing is damaged, all 2 cells can be read; nothing was changed" in result.output
+    assert {path: path.read_bytes() for path in folder.iterdir()} == before
 
 
 def test_retry_computes_what_failed_and_nothing_else(folder: Path) -> None:

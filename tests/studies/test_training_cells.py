@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import subprocess
@@ -17,7 +18,7 @@ from fake_cells_study import wait_for
 from patience import SECONDS_OF_PATIENCE
 
 from gradprobe import frame, models, probes, tasks
-from gradprobe.errors import CheckpointError
+from gradprobe.errors import CheckpointError, StoreError
 from gradprobe.models.registry import MODELS
 from gradprobe.seeds import stream_seed
 from gradprobe.studies.cell import compute
@@ -213,6 +214,19 @@ def test_a_checkpoint_with_other_initial_values_is_kept_aside_only_if_that_was_a
     assert again is not None
     pd.testing.assert_frame_equal(again.table, expected.table, check_exact=True)
     assert place.aside.read_bytes() == before
+
+
+def test_a_checkpoint_without_room_on_the_disk_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gradprobe.training.checkpoint.os.fsync", full)
+    one = cells(parse_study(TRAINED.replace("iterations = 200", "iterations = 100"), "x"))[0]
+    with pytest.raises(StoreError, match=r"no checkpoint can be written: No space .* make room"):
+        compute(one.specification, Workplace(tmp_path / "0a1b.pt"))
+    assert list(tmp_path.iterdir()) == [tmp_path / "0a1b.json"]  # nothing half-written is left
 
 
 def test_a_training_says_what_takes_time_between_two_iterations(tmp_path: Path) -> None:
