@@ -31,8 +31,9 @@ class RowNorms(NamedTuple):
     >>> import torch
     >>> none, at_least = torch.zeros(3), torch.ones(3, dtype=torch.bool)
     >>> alone = RowNorms(torch.ones(3), none, at_least, torch.tensor(0))
-    >>> stacked([alone, alone]).norms.shape
-    torch.Size([2, 3])
+    >>> both = RowNorms(*(torch.stack((part, part)) for part in alone))
+    >>> joined([both, both]).norms.shape
+    torch.Size([4, 3])
     """
 
     norms: Tensor
@@ -41,26 +42,21 @@ class RowNorms(NamedTuple):
     exponent: Tensor
 
 
-def stacked(rows: Sequence[RowNorms]) -> RowNorms:
-    """Return those of several steps as one, along a leading axis."""
-    return RowNorms(*(torch.stack(part) for part in zip(*rows, strict=True)))
-
-
 def joined(rows: Sequence[RowNorms]) -> RowNorms:
     """Return several steps' and several more steps' as one, one after the other."""
     return RowNorms(*(torch.cat(part) for part in zip(*rows, strict=True)))
 
 
 def norms_of(vectors: Tensor) -> Tensor:
-    """Return the 2-norms along the last axis.
+    """Return the 2-norms along the last axis, which is kept.
 
     Examples
     --------
     >>> import torch
     >>> norms_of(torch.tensor([[3.0, 4.0], [0.0, 0.0]])).tolist()
-    [5.0, 0.0]
+    [[5.0], [0.0]]
     """
-    norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1)
+    norms: Tensor = torch.linalg.vector_norm(vectors, dim=-1, keepdim=True)
     return norms
 
 
@@ -75,5 +71,4 @@ def stable_norms_of(vectors: Tensor) -> Tensor:
     """
     largest = vectors.abs().amax(-1, keepdim=True)
     scale = largest.masked_fill((largest == 0) | ~largest.isfinite(), 1.0)
-    norms: Tensor = norms_of(vectors / scale) * scale.squeeze(-1)
-    return norms
+    return (norms_of(vectors / scale) * scale).squeeze(-1)

@@ -11,7 +11,8 @@ import torch
 from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg.operators import check_dtype, check_step
-from gradprobe.linalg.row_norms import RowNorms, joined, norms_of, stable_norms_of, stacked
+from gradprobe.linalg.row_norms import RowNorms, joined, norms_of, stable_norms_of
+from gradprobe.linalg.sketched_columns import SketchedColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -29,13 +30,13 @@ SAFETY = 4.0
 LARGEST_ERROR = 0.1
 """Beyond this relative error the norm is not determined."""
 
-STEPS_PER_TRIAL = 16
-"""How many steps `log_norms` absorbs before it looks whether a row has left the range…"""
+STEPS_PER_TRIAL = 64
+"""At most how many steps are absorbed before one looks whether a row has left the range…"""
 
 TRIAL_ENTRIES = 1 << 24
 """…or as many, at least one, as have this many entries, since they are held at once."""
 
-TRIALS_AT_ONCE = 8
+TRIALS_AT_ONCE = 4
 """Of how many such runs the norms are computed together."""
 
 ORDINARY = {torch.float64: 2.0**200, torch.float32: 2.0**35}
@@ -147,6 +148,7 @@ class ScaledProduct:
         self.sketches = checks.positive_integer("sketches", sketches)
         self.tolerance = checks.positive_number("tolerance", tolerance)
         self.steps = 0
+        self._steps_per_trial = STEPS_PER_TRIAL
         self._generator = torch.Generator().manual_seed(0) if generator is None else generator
         self._level = AMPLITUDE * torch.finfo(dtype).eps / 2
         if columns is not None and not isinstance(columns, slice):
@@ -164,7 +166,7 @@ class ScaledProduct:
     @property
     def matrix(self) -> Tensor:
         """P in M ≈ 2^exponent · P, (*batch_shape, size, columns)."""
-        return self._joint[..., : self.columns]
+        return self._joint.matrix
 
     @property
     def exponent(self) -> Tensor:
@@ -208,7 +210,7 @@ class ScaledProduct:
         >>> [round(value, 6) for value in ScaledProduct(1).log_norms(steps).log_norm.tolist()]
         [-0.693147, 0.0, -690.775528]
         """
-        chosen, absorbed, norms = self._chosen(rows), self._trials(iter(steps)), []
+        chosen, absorbed, norms = self._chosen(rows), self._absorb_all(iter(steps)), []
         while some := list(islice(absorbed, TRIALS_AT_ONCE)):
             norms.append(self._frobenius(joined(some), chosen))
         checks.positive_integer("the number of steps", len(norms))
@@ -264,49 +266,57 @@ class ScaledProduct:
         error = error.masked_fill((norm == 0) & (spread == 0), 0.0)
         return Norm(value, error, error <= self.tolerance)
 
-    def _trials(self, steps: Iterator[Tensor | StepOperator]) -> Iterator[RowNorms]:
-        """Absorb some steps at a time; yield the rows after each."""
+    def _absorb_all(self, steps: Iterator[Tensor | StepOperator]) -> Iterator[RowNorms]:
+        """Absorb the steps some at a time; yield the rows after each of these."""
         entries = math.prod(self.batch_shape) * self.size**2
         count = max(1, min(STEPS_PER_TRIAL, TRIAL_ENTRIES // entries))
-        while trial := list(islice(steps, count)):
-            yield self._absorb(trial)
+        while some := list(islice(steps, count)):
+            yield joined(self._absorb(some))
 
-    def _absorb(self, steps: Sequence[Tensor | StepOperator]) -> RowNorms:
-        """Absorb some steps; return the rows after each."""
+    def _absorb(self, steps: Sequence[Tensor | StepOperator]) -> list[RowNorms]:
+        """Absorb some steps, as many at once as stay in the range; return the rows after each."""
         shape = (*self.batch_shape, self.size, self.size)
         for number, step in enumerate(steps, self.steps + 1):
             check_step(step, number, shape, self.dtype)
-        drawn = self._normal(len(steps), *self.batch_shape, self.size, self.sketches)
-        noise = drawn.to(self._joint).mul_(self._level).unbind(0)
-        rows = self._absorb_on_trial(steps, noise) if self._ordinary else None
-        if rows is not None:
-            return rows
-        return stacked([self._absorb_one(*pair) for pair in zip(steps, noise, strict=True)])
+        rows: list[RowNorms] = []
+        while steps:
+            some = steps[: self._steps_per_trial if self._ordinary else 1]
+            after = self._absorb_on_trial(some) if self._ordinary else None
+            if after is None and len(some) > 1:
+                self._steps_per_trial = len(some) // 2
+                continue
+            rows.append(self._absorb_one(some[0]) if after is None else after)
+            steps = steps[len(some) :]
+        return rows
 
-    def _absorb_on_trial(
-        self, steps: Sequence[Tensor | StepOperator], noise: Sequence[Tensor]
-    ) -> RowNorms | None:
+    def _absorb_on_trial(self, steps: Sequence[Tensor | StepOperator]) -> RowNorms | None:
         """Absorb some steps; or return None, and absorb none, if a row leaves the range."""
-        joint, start = self._rescaled()
-        sketch, norms, errors = joint[..., self.columns :], [start.norms], []
-        for step, noise_now in zip(steps, noise, strict=True):
-            sketch.addcmul_(noise_now, norms[-1].unsqueeze(-1))
-            joint = step @ joint
-            matrix, sketch = joint[..., : self.columns], joint[..., self.columns :]
-            norms.append(norms_of(matrix))
-            errors.append(norms_of(sketch))
-        over_time = torch.stack(norms[1:])
-        if not self._within_range(over_time):
+        here, start = self._rescaled()
+        there = here.like()
+        norms, errors = [start.norms.unsqueeze(-1)], []
+        for step, noise in zip(steps, self._noise(len(steps)), strict=True):
+            here.sketch.addcmul_(noise, norms[-1])
+            here, there = here.multiplied(step, there)
+            norms.append(norms_of(here.matrix))
+            errors.append(norms_of(here.sketch))
+        over_time, errors_over_time = (
+            torch.stack(part).squeeze(-1) for part in (norms[1:], errors)
+        )
+        taken = self._taken(over_time)
+        # What rounding has done must not overflow unseen, either.
+        if not (taken < 1 and float(errors_over_time.amax()) < ORDINARY[self.dtype]):
             return None
+        if taken < 1 / 2:
+            self._steps_per_trial = min(STEPS_PER_TRIAL, max(self._steps_per_trial, 2 * len(steps)))
         live, exponent = (
             part.expand(len(steps), *part.shape) for part in (start.live, start.exponent)
         )
-        rows = RowNorms(over_time, torch.stack(errors), live, exponent)
-        self._joint, self._rows = joint, RowNorms(*(part[-1] for part in rows))
+        rows = RowNorms(over_time, errors_over_time, live, exponent)
+        self._joint, self._rows = here, RowNorms(*(part[-1] for part in rows))
         self.steps += len(steps)
         return rows
 
-    def _absorb_one(self, step: Tensor | StepOperator, noise: Tensor) -> RowNorms:
+    def _absorb_one(self, step: Tensor | StepOperator) -> RowNorms:
         """Absorb a step, and follow which rows are exactly zero.
 
         The column of marks is not zero in the rows of M that may be non-zero: so it shows which
@@ -315,29 +325,33 @@ class ScaledProduct:
         joint, start = self._rescaled()
         factor = torch.exp2((self._rows.exponent - start.exponent).to(self.dtype)).clamp(min=1)
         underflow = self._least / self._level * factor.unsqueeze(-1) * start.live
-        joint[..., self.columns :].addcmul_(noise, (start.norms + underflow).unsqueeze(-1))
+        [noise] = self._noise(1)
+        joint.sketch.addcmul_(noise, (start.norms + underflow).unsqueeze(-1))
         marks = (self._marks * start.live).unsqueeze(-1)
-        joint = step @ torch.cat((joint, marks), dim=-1)
-        marked = joint[..., -1] != 0
-        self._keep(joint[..., :-1], marked, start.exponent, f"step {self.steps + 1}")
+        result = step @ torch.cat((joint.whole, marks), dim=-1)
+        marked = result[..., -1] != 0
+        self._keep(result[..., :-1], marked, start.exponent, f"step {self.steps + 1}")
         self.steps += 1
-        return self._rows
+        return RowNorms(*(part.unsqueeze(0) for part in self._rows))
 
-    def _keep(self, joint: Tensor, marked: Tensor, exponent: Tensor, name: str) -> None:
-        """Take `joint` as 2^-exponent (M, E), if it is finite."""
-        norms = stable_norms_of(joint[..., : self.columns])
+    def _keep(self, whole: Tensor, marked: Tensor, exponent: Tensor, name: str) -> None:
+        """Take `whole` as 2^-exponent (M, E), if it is finite."""
+        joint = SketchedColumns.of(whole, self.columns)
+        norms = stable_norms_of(joint.matrix)
         if not bool(norms.isfinite().all()):
             raise NonFiniteError(f"{name} holds NaN or an infinity, or overflows")
-        errors = stable_norms_of(joint[..., self.columns :])
-        self._joint, self._ordinary = joint, self._within_range(norms)
+        errors = stable_norms_of(joint.sketch)
+        self._joint, self._ordinary = joint, self._taken(norms) < 1
         self._rows = RowNorms(norms, errors, marked | (norms > 0), exponent)
 
-    def _within_range(self, norms: Tensor) -> bool:
+    def _taken(self, norms: Tensor) -> float:
+        """Return how much of the range the norms of rows take: 1 at its ends, inf for a zero."""
         smallest, largest = torch.stack(norms.aminmax()).tolist()
-        widest = ORDINARY[self.dtype]
-        return bool(1 / widest < smallest and largest < widest)
+        if not 0 < smallest <= largest < math.inf:
+            return math.inf
+        return max(-math.log(smallest), math.log(largest)) / math.log(ORDINARY[self.dtype])
 
-    def _rescaled(self) -> tuple[Tensor, RowNorms]:
+    def _rescaled(self) -> tuple[SketchedColumns, RowNorms]:
         """Return the product and its rows with a norm of about one, by a power of two."""
         exponent = torch.frexp(self._rows.norms.double().amax(-1)).exponent.to(torch.int64)
         # A norm that has underflowed takes several steps: the factor itself must not overflow.
@@ -346,7 +360,13 @@ class ScaledProduct:
         rows = self._rows._replace(
             norms=self._rows.norms * factor, exponent=self._rows.exponent + exponent
         )
-        return self._joint * factor.unsqueeze(-1), rows
+        whole = self._joint.whole * factor.unsqueeze(-1)
+        return SketchedColumns.of(whole, self.columns), rows
+
+    def _noise(self, count: int) -> Sequence[Tensor]:
+        """Return what is to be scaled by row norms and added to the sketch, for some steps."""
+        drawn = self._normal(count, *self.batch_shape, self.size, self.sketches)
+        return drawn.to(self._joint.whole).mul_(self._level).unbind(0)
 
     def _normal(self, *shape: int) -> Tensor:
         """Return standard normal numbers; single precision is enough for them, and faster."""

@@ -8,7 +8,12 @@ import torch
 
 from gradprobe.errors import NonFiniteError
 from gradprobe.models.cell import unflatten_units
-from gradprobe.models.step_jacobian import LayerJacobian, StageJacobian, StepJacobian
+from gradprobe.models.step_jacobian import (
+    LayerJacobian,
+    Recurrence,
+    StageJacobian,
+    StepJacobian,
+)
 from gradprobe.models.unit_map import unit_maps
 
 if TYPE_CHECKING:
@@ -80,7 +85,14 @@ def _linearise_layer(
 def _stage_jacobians(
     stage: Cell, local: LocalDerivatives, matrix: Tensor, by_inputs: Tensor | None
 ) -> list[StageJacobian]:
-    first = stage.first_recurrent_component * stage.hidden_size
+    _, batch, outputs, components, units = local.by_state.shape
+    recurrence = Recurrence.of(
+        matrix,
+        batch=batch,
+        first=stage.first_recurrent_component * stage.hidden_size,
+        state_size=components * units,
+        rows=outputs * units,
+    )
     parts = [unit_maps(part) for part in (local.by_state, local.by_recurrent)]
     # Where nothing asks for them, the derivatives by the drive are not taken apart.
     driven = [None] * len(parts[0]) if by_inputs is None else unit_maps(local.by_drive)
@@ -89,7 +101,7 @@ def _stage_jacobians(
     for step, (by_state, by_recurrent, by_drive) in enumerate(maps):
         # That of a drive which is not linear varies from step to step.
         at_step = by_inputs if by_inputs is None or by_inputs.ndim == 2 else by_inputs[step]
-        jacobians.append(StageJacobian(by_state, by_recurrent, by_drive, matrix, at_step, first))
+        jacobians.append(StageJacobian(by_state, by_recurrent, by_drive, recurrence, at_step))
     return jacobians
 
 

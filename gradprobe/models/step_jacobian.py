@@ -11,6 +11,7 @@ J is the product of theirs.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -25,6 +26,45 @@ if TYPE_CHECKING:
     from gradprobe.models.unit_map import UnitMap
 
 
+class Recurrence(NamedTuple):
+    """R of a stage, and where it meets the state: the same at all steps.
+
+    Attributes
+    ----------
+    matrix
+        R for each sequence, a view of shape (B, G·N, C_R·N).
+    first
+        The first entry of the state that R multiplies.
+    state_size
+        C·N.
+    combined_from
+        Columns of at least so many entries are worth combining the gates for: Σ_g diag(D_a[c, g])
+        R_g costs as much as a product of R with a few columns, and B times the memory of R, which
+        the few columns of a matrix-free method are not worth.  Infinite where it would have no
+        fewer rows than R.
+
+    Examples
+    --------
+    >>> recurrence = Recurrence.of(torch.ones(8, 2), batch=3, first=0, state_size=4, rows=4)
+    >>> recurrence.matrix.shape, recurrence.combined_from
+    (torch.Size([3, 8, 2]), 24)
+    """
+
+    matrix: Tensor
+    first: int
+    state_size: int
+    combined_from: float
+
+    @classmethod
+    def of(
+        cls, matrix: Tensor, *, batch: int, first: int, state_size: int, rows: int
+    ) -> Recurrence:
+        """Take R, shape (G·N, C_R·N), for products of C′·N `rows`."""
+        multiplied = matrix.shape[1]
+        combined_from = batch * state_size * multiplied if rows < len(matrix) else math.inf
+        return cls(matrix.expand(batch, -1, -1), first, state_size, combined_from)
+
+
 class StageJacobian(NamedTuple):
     """The derivatives of one product and one pointwise map: D_s + D_a R.
 
@@ -36,38 +76,32 @@ class StageJacobian(NamedTuple):
         D_a = ∂φ/∂(R h), C′ components from G terms.
     by_drive
         D_u = ∂φ/∂(drive), C′ components from K terms; None where nothing asks for it.
-    recurrent_matrix
-        R, shape (G·N, C_R·N).
+    recurrence
+        R.
     drive_jacobian
         ∂(drive)/∂x, shape (K·N, D), or (B, K·N, D) where it is not the same everywhere; None where
         nothing asks for it.
-    first_multiplied
-        The first entry of the state that R multiplies.
 
     Examples
     --------
     >>> import torch
     >>> from gradprobe.models.unit_map import unit_maps
     >>> [one], [zero] = unit_maps(torch.ones(1, 1, 1, 1, 2)), unit_maps(torch.zeros(1, 1, 1, 1, 2))
-    >>> stage = StageJacobian(zero, one, one, torch.tensor([[0.0, 1], [2, 0]]))
-    >>> stage.apply(torch.eye(2)[None]).tolist()
+    >>> matrix = torch.tensor([[0.0, 1], [2, 0]])
+    >>> recurrence = Recurrence.of(matrix, batch=1, first=0, state_size=2, rows=2)
+    >>> StageJacobian(zero, one, one, recurrence).apply(torch.eye(2)[None]).tolist()
     [[[0.0, 1.0], [2.0, 0.0]]]
     """
 
     by_state: UnitMap
     by_recurrent: UnitMap
     by_drive: UnitMap | None
-    recurrent_matrix: Tensor
+    recurrence: Recurrence
     drive_jacobian: Tensor | None = None
-    first_multiplied: int = 0
 
-    @property
-    def state_size(self) -> int:
-        """C·N."""
-        components, units = self.by_state.blocks.shape[2:4]
-        return components * units
-
-    def apply(self, columns: Tensor, below: Tensor | None = None) -> Tensor:
+    def apply(
+        self, columns: Tensor, below: Tensor | None = None, *, room: Tensor | None = None
+    ) -> Tensor:
         """Return J Q, plus D_u ∂(drive)/∂x P for the columns P of what drives the layer.
 
         Parameters
@@ -76,51 +110,49 @@ class StageJacobian(NamedTuple):
             Q, shape (..., B, C·N, k).
         below
             P, shape (..., B, D, k), or None for the first layer.
+        room
+            Where J Q may be written, if given.
         """
-        size = self.recurrent_matrix.shape[1]
-        multiplied = columns
-        if size != columns.shape[-2]:
-            multiplied = columns.narrow(-2, self.first_multiplied, size)
-        if self._combining_pays(columns):
-            result = self._combined() @ multiplied
+        matrix, first, state_size, combined_from = self.recurrence
+        rows, size = matrix.shape[-2:]
+        multiplied = columns if size == state_size else columns.narrow(-2, first, size)
+        if columns.numel() >= combined_from:
+            result = _product(self._combined(), multiplied, room)
         else:
-            result = self.by_recurrent.take(self.recurrent_matrix @ multiplied)
+            fitting = room if rows == state_size else None
+            result = self.by_recurrent.take(_product(matrix, multiplied, fitting))
         if below is not None and self.by_drive is not None and self.drive_jacobian is not None:
             self.by_drive.add_to(result, self.drive_jacobian @ below)
         return self.by_state.add_to(result, columns)
 
-    def apply_transposed(self, columns: Tensor) -> Tensor:
+    def apply_transposed(self, columns: Tensor, *, room: Tensor | None = None) -> Tensor:
         """Return Jᵀ Q.
 
         Parameters
         ----------
         columns
             Q, shape (..., B, C′·N, k).
+        room
+            Where Jᵀ Q may be written, if given; then Q may be overwritten, too.
         """
-        if self._combining_pays(columns):
-            result = self._combined().mT @ columns
+        matrix, first, state_size, combined_from = self.recurrence
+        others = state_size - matrix.shape[-1]
+        fitting = None if others else room
+        if columns.numel() >= combined_from:
+            result = _product(self._combined().mT, columns, fitting)
         else:
-            result = self.recurrent_matrix.T @ (self.by_recurrent.T @ columns)
-        others = self.state_size - self.recurrent_matrix.shape[1]
+            by_recurrent = self.by_recurrent.T
+            # Q is not needed any more where no unit carries its own state.
+            last_use = room is not None and not self.by_state.arguments
+            scaled = by_recurrent.take(columns) if last_use else by_recurrent @ columns
+            result = _product(matrix.mT, scaled, fitting)
         if others:
-            before = self.first_multiplied
-            result = functional.pad(result, (0, 0, before, others - before))
+            result = functional.pad(result, (0, 0, first, others - first))
         return self.by_state.T.add_to(result, columns)
-
-    def _combining_pays(self, columns: Tensor) -> bool:
-        """Whether Σ_g diag(D_a[c, g]) R_g has fewer rows than R, and meets enough columns.
-
-        It costs as much as a product of R with a few columns, and B times the memory of R: not
-        worth it, nor always possible, for the few columns that a matrix-free method applies J to.
-        """
-        batch, components, terms, _, _ = self.by_recurrent.blocks.shape
-        multiplied = self.recurrent_matrix.shape[1]
-        return components < terms and columns.numel() >= batch * self.state_size * multiplied
 
     def _combined(self) -> Tensor:
         """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C′·N, C_R·N)."""
-        batch = self.by_recurrent.blocks.shape[0]
-        return self.by_recurrent @ self.recurrent_matrix.expand(batch, -1, -1)
+        return self.by_recurrent @ self.recurrence.matrix
 
     def apply_transposed_to_inputs(self, columns: Tensor) -> Tensor | None:
         """Return (∂(drive)/∂x)ᵀ D_uᵀ Q: what the layer below's new hidden state receives.
@@ -172,22 +204,28 @@ class LayerJacobian(NamedTuple):
     @property
     def state_size(self) -> int:
         """S = C·N."""
-        return self.stages[0].state_size
+        return self.stages[0].recurrence.state_size
 
     def identity(self) -> Tensor:
         """Return I, shape (B, S, S)."""
-        like, size = self.stages[0].recurrent_matrix, self.state_size
+        like, size = self.stages[0].recurrence.matrix, self.state_size
         identity = torch.eye(size, dtype=like.dtype, device=like.device)
         return identity.expand(self.batch, size, size)
 
-    def apply(self, columns: Tensor, below: Tensor | None = None) -> Tensor:
+    def apply(
+        self, columns: Tensor, below: Tensor | None = None, *, room: Tensor | None = None
+    ) -> Tensor:
         """Return J Q, and what comes from below, P; see `StageJacobian.apply`."""
+        if len(self.stages) == 1:
+            return self.stages[0].apply(columns, below, room=room)
         for stage in self.stages:
             columns = stage.apply(columns, below)
         return columns
 
-    def apply_transposed(self, columns: Tensor) -> Tensor:
-        """Return Jᵀ Q for Q of shape (..., B, S, k)."""
+    def apply_transposed(self, columns: Tensor, *, room: Tensor | None = None) -> Tensor:
+        """Return Jᵀ Q for Q of shape (..., B, S, k); see `StageJacobian.apply_transposed`."""
+        if len(self.stages) == 1:
+            return self.stages[0].apply_transposed(columns, room=room)
         for stage in reversed(self.stages):
             columns = stage.apply_transposed(columns)
         return columns
@@ -250,16 +288,33 @@ class StepJacobian:
     def __matmul__(self, columns: Tensor) -> Tensor:
         """Return J Q (or Jᵀ Q) for Q of shape (..., B, S, k)."""
         if len(self.layers) == 1:
-            [layer] = self.layers
-            return layer.apply_transposed(columns) if self.transposed else layer.apply(columns)
+            return self._multiply(columns, None)
         parts = columns.split(self._sizes, dim=-2)
         results = self._downwards(parts) if self.transposed else self._upwards(parts)
         return torch.cat(results, dim=-2)
 
+    def multiply(self, columns: Tensor, room: Tensor) -> Tensor:
+        """Return J Q (or Jᵀ Q), in `room` where that saves a block of memory.
+
+        Parameters
+        ----------
+        columns
+            Q, shape (B, S, k); it may be overwritten.
+        room
+            Memory of its shape.
+        """
+        return self @ columns if len(self.layers) > 1 else self._multiply(columns, room)
+
+    def _multiply(self, columns: Tensor, room: Tensor | None) -> Tensor:
+        [layer] = self.layers
+        if self.transposed:
+            return layer.apply_transposed(columns, room=room)
+        return layer.apply(columns, room=room)
+
     def dense(self) -> Tensor:
         """Return the matrix, shape (B, S, S)."""
         batch, size, _ = self.shape
-        like = self.layers[0].stages[0].recurrent_matrix
+        like = self.layers[0].stages[0].recurrence.matrix
         identity = torch.eye(size, dtype=like.dtype, device=like.device)
         return self @ identity.expand(batch, size, size)
 
@@ -296,6 +351,13 @@ class StepJacobian:
             results.insert(0, layer.apply_transposed(received))
             above = layer, received
         return results
+
+
+def _product(matrices: Tensor, columns: Tensor, room: Tensor | None) -> Tensor:
+    """Return matrices (B, I, J) times columns (..., B, J, k), in `room` if given."""
+    if columns.ndim > matrices.ndim:
+        return matrices @ columns
+    return torch.bmm(matrices, columns, out=room)  # what `@` comes to, some microseconds later
 
 
 def _add_to_hidden(columns: Tensor, addend: Tensor) -> Tensor:

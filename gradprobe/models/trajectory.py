@@ -24,6 +24,9 @@ LONGEST_CHUNK = 64
 KEPT_ENTRIES = 1 << 20
 """Paths of at most this many entries are kept as a whole; longer ones are gone again, in chunks."""
 
+LONGEST_CHUNK_OF_KEPT_PATH = 256
+"""As `LONGEST_CHUNK` where nothing is gone again: what a chunk costs by itself is then little."""
+
 
 @dataclass(frozen=True)
 class Trajectory:
@@ -78,11 +81,19 @@ class Trajectory:
 
     def first(self, count: int) -> Trajectory:
         """Return the same of the first `count` sequences alone, or of all if there are no more."""
+        return self._sequences(slice(count))
+
+    def parts(self, count: int) -> Iterator[Trajectory]:
+        """Yield the same of `count` sequences after the other, and of those that are left."""
+        for start in range(0, self.batch, count):
+            yield self._sequences(slice(start, start + count))
+
+    def _sequences(self, chosen: slice) -> Trajectory:
         return replace(
             self,
-            inputs=self.inputs[:, :count],
-            checkpoints=[state[:count] for state in self.checkpoints],
-            path=None if self.path is None else self.path[:, :count],
+            inputs=self.inputs[:, chosen],
+            checkpoints=[state[chosen] for state in self.checkpoints],
+            path=None if self.path is None else self.path[:, chosen],
         )
 
     def states(self, stop: int | None = None) -> Iterator[Tensor]:
@@ -194,17 +205,25 @@ def trace(
 
 def _run(model: Dynamics, inputs: Tensor, initial: Tensor, *, own_start: bool) -> Trajectory:
     """Run along all inputs, and keep the state before each chunk of steps, or all of them."""
-    chunk = min(model.steps_per_chunk(initial.shape[0]), LONGEST_CHUNK)
+    chunk = model.steps_per_chunk(initial.shape[0])
     # A module of a caller's own is run again to see that it comes the same way.
-    whole = model.jacobian_method == "pointwise" and len(inputs) * initial.numel() <= KEPT_ENTRIES
-    checkpoints, path = [initial], [initial[None]]
+    if model.jacobian_method == "pointwise" and len(inputs) * initial.numel() <= KEPT_ENTRIES:
+        path = torch.cat((initial[None], _unroll(model, inputs, initial, 1)))
+        chunk = min(chunk, LONGEST_CHUNK_OF_KEPT_PATH)
+        checkpoints = [*path[:-1:chunk], path[-1]]
+        return Trajectory(model, inputs, checkpoints, chunk, own_start, path)
+    chunk, checkpoints = min(chunk, LONGEST_CHUNK), [initial]
     for start in range(0, len(inputs), chunk):
-        states = model.unroll(inputs[start : start + chunk], checkpoints[-1])
-        _check_states(states, start + 1, model)
+        states = _unroll(model, inputs[start : start + chunk], checkpoints[-1], start + 1)
         checkpoints.append(states[-1].clone())  # not a view, which would keep all of the states
-        path += [states] if whole else []
-    kept = torch.cat(path) if whole else None
-    return Trajectory(model, inputs, checkpoints, chunk, own_start, kept)
+    return Trajectory(model, inputs, checkpoints, chunk, own_start)
+
+
+def _unroll(model: Dynamics, inputs: Tensor, state: Tensor, first: int) -> Tensor:
+    """Return the states s_first, …, which must be finite."""
+    states = model.unroll(inputs, state)
+    _check_states(states, first, model)
+    return states
 
 
 def _check_states(states: Tensor, first: int, model: Dynamics) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import repeat
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -19,6 +20,9 @@ class UnitMap(NamedTuple):
         The diagonals, shape (B, I, J, N, 1).
     outputs, arguments
         The i and the j outside which every block is zero.
+    scale
+        The one block of a map with I = J = 1, shape (B, N, 1), by which columns are multiplied
+        without any view of them by component; None where it is not known, or I or J is larger.
 
     Examples
     --------
@@ -33,19 +37,20 @@ class UnitMap(NamedTuple):
     blocks: Tensor
     outputs: range
     arguments: range
+    scale: Tensor | None = None
 
     @property
     def T(self) -> UnitMap:  # noqa: N802 - as torch and numpy call it
         """The transposed map."""
-        if self.blocks.shape[1] == self.blocks.shape[2] == 1:
+        if self.scale is not None:
             return self
         return UnitMap(self.blocks.transpose(1, 2), self.arguments, self.outputs)
 
     def __matmul__(self, columns: Tensor) -> Tensor:
         """Map (..., B, J·N, k) to (..., B, I·N, k)."""
-        batch, outputs, arguments, units, _ = self.blocks.shape
-        if outputs == arguments == 1:
-            return columns * self.blocks.view(batch, units, 1)
+        if self.scale is not None:
+            return columns * self.scale
+        _, outputs, _, units, _ = self.blocks.shape
         if len(self.outputs) < outputs:
             shape = (*columns.shape[:-2], outputs * units, columns.shape[-1])
             return self.add_to(columns.new_zeros(shape), columns)
@@ -57,13 +62,12 @@ class UnitMap(NamedTuple):
 
     def take(self, columns: Tensor) -> Tensor:
         """Map `columns`, which are not needed any more: their memory may hold the result."""
-        batch, outputs, arguments, units, _ = self.blocks.shape
-        if outputs == arguments == 1:
-            return columns.mul_(self.blocks.view(batch, units, 1))
-        return self @ columns
+        return self @ columns if self.scale is None else columns.mul_(self.scale)
 
     def add_to(self, result: Tensor, columns: Tensor) -> Tensor:
         """Add the image of `columns` to `result` in place, and return it."""
+        if self.arguments and self.scale is not None:
+            return result.addcmul_(columns, self.scale)
         if self.arguments:
             first, count = self.outputs.start, len(self.outputs)
             images = self._by_component(result).narrow(-3, first, count)
@@ -95,8 +99,15 @@ def unit_maps(derivatives: Tensor) -> list[UnitMap]:
     """
     nonzero = (derivatives != 0).any(-1).flatten(0, 1).any(0)
     outputs, arguments = _hull(nonzero.any(1)), _hull(nonzero.any(0))
-    over_time = derivatives.unsqueeze(-1).unbind(0)
-    return [UnitMap(blocks, outputs, arguments) for blocks in over_time]
+    steps = len(derivatives)
+    if not outputs:
+        derivatives = derivatives[:1]  # one map of nothing but zeros does for all steps
+    over_time = derivatives.unsqueeze(-1)
+    single = derivatives.shape[2:4] == (1, 1)
+    scales = over_time[:, :, 0, 0].unbind(0) if single else repeat(None, len(derivatives))
+    blocks = zip(over_time.unbind(0), scales, strict=True)
+    maps = [UnitMap(at_step, outputs, arguments, scale) for at_step, scale in blocks]
+    return maps if outputs else maps * steps
 
 
 def _hull(wanted: Tensor) -> range:

@@ -9,8 +9,9 @@ import numpy as np
 import torch
 
 from gradprobe import checks, frame
-from gradprobe.linalg import Norm, ScaledProduct
+from gradprobe.linalg import Norm
 from gradprobe.probes.matrix_free import is_matrix_free, norms
+from gradprobe.probes.scaled_products import scaled_products, side_by_side
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,17 +102,19 @@ def _forwards(
     trajectory: Trajectory, lengths: Sequence[int], generator: torch.Generator, tolerance: float
 ) -> pd.DataFrame:
     """Follow ∂h_t/∂h_0 for t = 0 … the longest length."""
-    product = _start(trajectory, generator, tolerance)
-    rows = trajectory.model.hidden_slice
-    jacobians = trajectory.step_jacobians(lengths[-1])
-    frobenius, spectral = [_over_time([product.log_norm(rows)])], []
-    for length in lengths:
-        frobenius.append(product.log_norms(islice(jacobians, length - product.steps), rows))
-        spectral.append(product.log_spectral_norm(rows))
+    rows, frobenius, spectral = trajectory.model.hidden_slice, [], []
+    for part, product in scaled_products(trajectory, generator=generator, tolerance=tolerance):
+        jacobians = part.step_jacobians(lengths[-1])
+        over_time, at_lengths = [_over_time([product.log_norm(rows)])], []
+        for length in lengths:
+            over_time.append(product.log_norms(islice(jacobians, length - product.steps), rows))
+            at_lengths.append(product.log_spectral_norm(rows))
+        frobenius.append(_joined(over_time))
+        spectral.append(_over_time(at_lengths))
     return frame.concatenate(
         [
-            _rows(_joined(frobenius), range(lengths[-1] + 1), lengths[-1], "log_norm_fro"),
-            _rows(_over_time(spectral), lengths, lengths, "log_norm_spectral"),
+            _rows(side_by_side(frobenius), range(lengths[-1] + 1), lengths[-1], "log_norm_fro"),
+            _rows(side_by_side(spectral), lengths, lengths, "log_norm_spectral"),
         ],
         matrix="end_to_end",
     )
@@ -121,25 +124,13 @@ def _backwards(
     trajectory: Trajectory, length: int, generator: torch.Generator, tolerance: float
 ) -> pd.DataFrame:
     """Follow (∂h_T/∂h_t)ᵀ for t = T … 0."""
-    product = _start(trajectory, generator, tolerance)
-    rows = trajectory.model.hidden_slice
-    at_end = _over_time([product.log_norm(rows)])
-    transposed = (jacobian.T for jacobian in trajectory.step_jacobians_reversed(length))
-    over_time = _joined([at_end, product.log_norms(transposed, rows)])
-    return _rows(over_time, range(length, -1, -1), length, "log_norm_fro").assign(matrix="tail")
-
-
-def _start(trajectory: Trajectory, generator: torch.Generator, tolerance: float) -> ScaledProduct:
-    model = trajectory.model
-    return ScaledProduct(
-        model.state_size,
-        model.hidden_slice,
-        batch_shape=(trajectory.batch,),
-        dtype=model.dtype,
-        device=model.device,
-        generator=generator,
-        tolerance=tolerance,
-    )
+    rows, frobenius = trajectory.model.hidden_slice, []
+    for part, product in scaled_products(trajectory, generator=generator, tolerance=tolerance):
+        at_end = _over_time([product.log_norm(rows)])
+        transposed = (jacobian.T for jacobian in part.step_jacobians_reversed(length))
+        frobenius.append(_joined([at_end, product.log_norms(transposed, rows)]))
+    steps = range(length, -1, -1)
+    return _rows(side_by_side(frobenius), steps, length, "log_norm_fro").assign(matrix="tail")
 
 
 def _over_time(parts: Sequence[Norm]) -> Norm:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from gradprobe import models
-from gradprobe.linalg import ScaledProduct
 from gradprobe.models import Dynamics, RecurrentModel, Trajectory
+from gradprobe.models.dynamics import LinearStep
+from gradprobe.probes.scaled_products import scaled_products, side_by_side
 
 UNITS, LENGTH = 128, 784
 
@@ -42,15 +43,14 @@ def products(rows: int) -> Callable[[], Tensor]:
 
 def norms_forwards(trajectory: Trajectory) -> Tensor:
     """Return log‖∂h_t/∂h_0‖ for t = 1 … T, shape (T, B)."""
-    rows = trajectory.model.hidden_slice
-    return _product(trajectory).log_norms(trajectory.step_jacobians(), rows).log_norm
+    return _norms(trajectory, Trajectory.step_jacobians)
 
 
 def norms_backwards(trajectory: Trajectory) -> Tensor:
     """Return log‖∂h_T/∂h_t‖ for t = T - 1 … 0, shape (T, B)."""
-    rows = trajectory.model.hidden_slice
-    transposed = (jacobian.T for jacobian in trajectory.step_jacobians_reversed())
-    return _product(trajectory).log_norms(transposed, rows).log_norm
+    return _norms(
+        trajectory, lambda part: (jacobian.T for jacobian in part.step_jacobians_reversed())
+    )
 
 
 def from_inputs(model: Dynamics, inputs: Tensor) -> Tensor:
@@ -114,11 +114,11 @@ def lyapunov_exponents_by_clvlib(model: RecurrentModel, inputs: Tensor) -> Tenso
     return torch.from_numpy(exponents * len(drive))
 
 
-def _product(trajectory: Trajectory) -> ScaledProduct:
-    model = trajectory.model
-    return ScaledProduct(
-        model.state_size, model.hidden_slice, batch_shape=(trajectory.batch,), dtype=model.dtype
-    )
+def _norms(trajectory: Trajectory, steps: Callable[[Trajectory], Iterator[LinearStep]]) -> Tensor:
+    rows, generator = trajectory.model.hidden_slice, torch.Generator().manual_seed(0)
+    products = scaled_products(trajectory, generator=generator, tolerance=1e-6)
+    norms = [product.log_norms(steps(part), rows) for part, product in products]
+    return side_by_side(norms).log_norm
 
 
 def _final_state(model: RecurrentModel, inputs: Tensor) -> Callable[[Tensor], Tensor]:

@@ -73,7 +73,7 @@ def test_a_generator_of_steps_may_be_cut_into_pieces() -> None:
 
 @pytest.mark.parametrize("number", [1, 7, STEPS_PER_TRIAL, STEPS_PER_TRIAL + 1, 40])
 def test_a_step_that_is_not_finite_is_named_and_those_before_it_are_absorbed(number: int) -> None:
-    steps = tensors(tanh_network(8, 50))
+    steps = tensors(tanh_network(8, STEPS_PER_TRIAL + 20))
     steps[number - 1] = steps[number - 1].clone()
     steps[number - 1][2, 3] = torch.nan
     product, expected = ScaledProduct(8), ScaledProduct(8)
@@ -116,6 +116,26 @@ def test_a_batch_is_its_elements_side_by_side_over_many_steps() -> None:
         alone = ScaledProduct(8).log_norms(tensors(steps), slice(1, 6))
         off = (together.log_norm[:, index] - alone.log_norm).abs()
         assert bool((off <= alone.error).all())
+
+
+@pytest.mark.parametrize("bits", [-90, -30, -4, 4, 30, 90])
+def test_runs_of_steps_grow_as_long_as_the_range_allows(bits: int) -> None:
+    """Where a run leaves the range its products are lost: few of them, however steep the steps."""
+    products: list[int] = []
+
+    class Counted:
+        def __matmul__(self, columns: Tensor) -> Tensor:
+            products.append(1)
+            return columns * 2.0**bits
+
+        def dense(self) -> Tensor:
+            raise AssertionError
+
+    count = 6 * STEPS_PER_TRIAL
+    norms = ScaledProduct(3).log_norms([Counted()] * count)
+    exact = math.log(3) / 2 + bits * math.log(2) * torch.arange(1, count + 1, dtype=torch.float64)
+    torch.testing.assert_close(norms.log_norm, exact, rtol=1e-14, atol=1e-14)
+    assert len(products) <= count + 2 * STEPS_PER_TRIAL
 
 
 def test_only_a_few_steps_are_asked_for_ahead() -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 from gradprobe import models
 from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.models import RecurrentModel, Trajectory, trajectory
+from gradprobe.models.step_jacobian import StepJacobian
 
 
 def traced(case: str, seed: int = 0) -> tuple[RecurrentModel, Tensor, Tensor, Trajectory]:
@@ -125,3 +126,24 @@ def test_a_state_that_overflows_is_named_with_its_step() -> None:
 def test_a_step_outside_the_trajectory_is_refused(t: int) -> None:
     with pytest.raises(ArgumentError, match=f"t must lie between 1 and 7, got {t}"):
         traced("vanilla")[3].step_jacobian(t)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    "name", ["vanilla", "antisymmetric", "lstm", "gru", "cornn", "lem", "urnn"]
+)
+def test_room_for_the_product_changes_none_of_its_values(name: str, transposed: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for layers, batch in ((1, 1), (1, 3), (2, 3)):
+        model = models.build(name, input_size=2, hidden_size=6, num_layers=layers)
+        inputs = torch.randn(4, batch, 2, generator=generator)
+        jacobian = models.trace(model, inputs).step_jacobian(4)
+        jacobian = jacobian.T if transposed else jacobian
+        assert isinstance(jacobian, StepJacobian)
+        size = jacobian.shape[-1]
+        for columns in (2, size + 1):
+            matrix = torch.randn(batch, size, columns, generator=generator, dtype=torch.float64)
+            expected = jacobian @ matrix
+            room = torch.full_like(matrix, torch.nan)
+            product = jacobian.multiply(matrix, room)
+            torch.testing.assert_close(product, expected, rtol=1e-13, atol=1e-14)

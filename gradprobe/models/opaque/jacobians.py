@@ -124,6 +124,10 @@ class MatrixJacobian:
         """Return J Q for Q of shape (..., B, S, k)."""
         return self.matrix @ columns
 
+    def multiply(self, columns: Tensor, room: Tensor) -> Tensor:
+        """Return J Q, written to `room`, for Q of shape (B, S, k)."""
+        return torch.matmul(self.matrix, columns, out=room)
+
     def dense(self) -> Tensor:
         """Return the matrix."""
         return self.matrix
