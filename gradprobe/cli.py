@@ -164,7 +164,12 @@ def probe_own_model(  # noqa: PLR0917 - typer passes options by name
     sizes = () if hidden_size is None else (data.shape[-1], hidden_size)
     made = own_model.make(own_model.find(model), sizes, seed, weights)
     table, description = own_model.measure(
-        made, data, probe or ["singular_values", "gradient_norm"], lengths, state_size or []
+        made,
+        data,
+        probe or ["singular_values", "gradient_norm"],
+        lengths,
+        state_size or [],
+        hidden_size,
     )
     print(f"{description}, seed {seed}\n\n{own_model.as_text(table)}")
     if output is not None:

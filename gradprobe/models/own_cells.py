@@ -199,7 +199,7 @@ def _model(
     module = enclosing(unwrapped(made))
     if isinstance(module, nn.Module):
         converted(module, dtype)
-    model = _adapted(name, module, sizes, dtype)
+    model = adapt_made(module, sizes[1], torch.zeros(1, sizes[0], dtype=dtype), name=name)
     model.batch_first = False
     if isinstance(model, OpaqueModel) and next(tensors_of(model), None) is None:
         model._dtype = dtype  # no tensor tells it
@@ -211,19 +211,42 @@ def _model(
     return model
 
 
-def _adapted(
-    name: str, module: Callable[..., object], sizes: tuple[int, int], dtype: torch.dtype
+def adapt_made(
+    module: Callable[..., object], hidden_size: int, example: Tensor, *, name: str | None = None
 ) -> RecurrentModel | OpaqueModel:
-    """Adapt a cell; where nothing tells what its state is, it is a tensor of `hidden_size`."""
+    """Adapt what a factory has made of `hidden_size`: where nothing else tells, that is its state.
+
+    Parameters
+    ----------
+    module
+        Whatever `gradprobe.models.adapt` takes.
+    hidden_size
+        What the factory was called with.
+    example
+        An x_t, shape (B, …).
+    name
+        As for `adapt`.
+
+    Raises
+    ------
+    ArgumentError
+        Nothing tells what the state is, and a tensor (B, hidden_size) it is not.
+
+    Examples
+    --------
+    >>> adapt_made(lambda x, h: 0.5 * h + x, 3, torch.zeros(1, 3)).state_size
+    3
+    """
     known = (RecurrentModel, OpaqueModel, *LAYERS)
     if isinstance(module, known) or is_plain_cell(module):
         return adapt(module, name=name)
-    example = torch.zeros(1, sizes[0], dtype=dtype)
     try:
         return adapt(module, name=name, example_input=example)
     except ArgumentError:
-        model = adapt(module, name=name, state_size=sizes[1])
-        _check_step(model, example, torch.zeros(1, sizes[1], dtype=dtype))
+        model = adapt(module, name=name, state_size=hidden_size)
+        inputs = example[:1].to(model.device)
+        inputs = inputs.to(model.dtype) if inputs.is_floating_point() else inputs
+        _check_step(model, inputs, inputs.new_zeros(1, hidden_size, dtype=model.dtype))
         return model
 
 
@@ -231,7 +254,7 @@ def _check_step(model: RecurrentModel | OpaqueModel, inputs: Tensor, state: Tens
     """See that a cell takes a tensor of `hidden_size` as its state, and returns one."""
     try:
         with torch.no_grad(), isolated(model.device):
-            model.step(inputs.to(model.device), state.to(model.device))
+            model.step(inputs, state)
     except UnsupportedModelError as error:
         fault = str(error).partition(";")[0]
     except Exception as error:

@@ -11,6 +11,8 @@ import torch
 
 from gradprobe.errors import ArgumentError
 from gradprobe.models import adapt
+from gradprobe.models.adapters import unwrapped
+from gradprobe.models.own_cells import adapt_made
 from gradprobe.models.torch_modules import LAYERS
 from gradprobe.probes import probe
 
@@ -130,10 +132,12 @@ def measure(
     probes: Sequence[str],
     lengths: Sequence[int] | None,
     state_sizes: Sequence[int],
+    hidden_size: int | None = None,
 ) -> tuple[pd.DataFrame, str]:
     """Return the table of a model's probes, and in a few words what was measured.
 
-    `state_sizes` are the sizes of the tensors of the state; none if the model tells by itself.
+    `state_sizes` are the sizes of the tensors of the state; none if the model tells by itself, or
+    if it is a tensor of the `hidden_size` that the factory was called with.
 
     Examples
     --------
@@ -144,7 +148,7 @@ def measure(
     (32, 'torch.nn.GRUCell: 16 state entries, 16 of them hidden; inputs (5, 2, 3);
     step Jacobians pointwise, float64')
     """
-    adapted = _adapted(model, inputs, state_sizes)
+    adapted = _adapted(model, inputs, state_sizes, hidden_size)
     table = probe(adapted, inputs, probes=probes, lengths=lengths)
     method, dtype = table["method"].iloc[0], table["dtype"].iloc[0]
     return table, (
@@ -154,8 +158,13 @@ def measure(
 
 
 def _adapted(
-    model: Callable[..., object], inputs: Tensor, state_sizes: Sequence[int]
+    model: Callable[..., object],
+    inputs: Tensor,
+    state_sizes: Sequence[int],
+    hidden_size: int | None,
 ) -> RecurrentModel | OpaqueModel:
+    if hidden_size is not None and not state_sizes:
+        return adapt_made(unwrapped(model), hidden_size, inputs[0])
     several = tuple(state_sizes) if len(state_sizes) != 1 else state_sizes[0]
     state_size = several or None
     if isinstance(model, LAYERS):

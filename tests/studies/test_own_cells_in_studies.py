@@ -447,6 +447,21 @@ def test_a_cell_that_cannot_be_studied_is_told_by_file_and_name(
     assert told.startswith("broken.py")
 
 
+def test_the_command_probe_takes_the_state_s_size_from_the_call_as_studies_do(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "probed_cells.py"
+    path.write_text(BROKEN)
+    call = ["--input-size", "2", "--hidden-size", "4", "--length", "5"]
+    try:
+        done, refused = (gradprobe("probe", f"{path}:{name}", *call) for name in ("Good", "Short"))
+    finally:
+        sys.modules.pop("probed_cells", None)  # the command leaves it imported
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("Good: 4 state entries, 4 of them hidden")
+    assert "Short must return the new state, (B, 4)" in refused.stderr
+
+
 @pytest.mark.parametrize("name", ["Good", "Seeded"])
 def test_a_sound_cell_is_let_through(tmp_path: Path, name: str) -> None:
     assert mistake(tmp_path, f"broken:{name}") == ""
