@@ -70,7 +70,8 @@ def test_chunks_do_not_change_the_jacobians(
 ) -> None:
     model, inputs, state, path = traced(case)
     whole = [jacobian.dense() for jacobian in path.step_jacobians()]
-    monkeypatch.setattr(trajectory, "LONGEST_CHUNK", 3)
+    for name in ("LONGEST_CHUNK", "LONGEST_CHUNK_OF_KEPT_PATH"):
+        monkeypatch.setattr(trajectory, name, 3)
     monkeypatch.setattr(trajectory, "KEPT_ENTRIES", kept)
     path = models.trace(model, inputs, state)
     assert (path.path is None) == (kept == 0)
