@@ -19,7 +19,7 @@ OURS = (CHECKPOINT_SUFFIX, NOTE_SUFFIX)
 
 
 class Checkpoints:
-    """The folder of the trainings' checkpoints; there only while it holds some.
+    """The folder of the trainings' checkpoints; there while it holds some, or a run goes on.
 
     Parameters
     ----------
@@ -59,7 +59,13 @@ class Checkpoints:
             name, *suffixes = path.name.removeprefix(".").split(".")  # a dot: half-written
             if name in hashes and suffixes and f".{suffixes[0]}" in OURS:
                 path.unlink()
-        with suppress(OSError):  # it holds other trainings
+
+    def remove_if_empty(self) -> None:
+        """Remove the folder if it holds nothing; to be called only when nothing computes.
+
+        A training that is about to save expects the folder that it has just found or made.
+        """
+        with suppress(OSError):  # it holds other trainings, or there is none
             self._folder.rmdir()
 
 

@@ -228,6 +228,7 @@ class _Run:
         with self.patiently(lambda: Writer(self.folder, self.study)) as writer:
             stored = writer.stored()
             self._checkpoints.remove(stored.finished)
+            self._checkpoints.remove_if_empty()
             self._tell_plan(0)
             return self._summary(stored, 0)
 
@@ -258,7 +259,10 @@ class _Run:
                 begin_anew={one for one, reason in stored.failed.items() if BEGINS_ANEW in reason},
             )
             order = _longest_first(waiting, costs)
-            Scheduler(engine, surroundings).run(order, self._interruption)
+            try:
+                Scheduler(engine, surroundings).run(order, self._interruption)
+            finally:
+                self._checkpoints.remove_if_empty()
             return self._summary(writer.stored(), recorder.computed)
 
     def _tell_plan(self, waiting: int) -> None:

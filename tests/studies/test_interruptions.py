@@ -24,7 +24,9 @@ from gradprobe.studies.grid import Cell, cells
 from gradprobe.studies.interruption import SECONDS_OF_ONE_SIGNAL, InterruptedStudyError
 from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.reading import parse_study
+from gradprobe.studies.recording import Checkpoints
 from gradprobe.studies.store import load, read_results
+from gradprobe.training.checkpoint import save
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -196,3 +198,19 @@ def test_checkpoints_of_stored_cells_are_removed_and_other_files_are_not(
     run(trained, folder, compute="fake_cells:train")
     assert not any(path.exists() for path in left)
     assert all(path.exists() for path in others)
+
+
+def test_the_folder_of_checkpoints_stays_while_other_trainings_may_be_about_to_save(
+    tmp_path: Path, study: Study
+) -> None:
+    first, second = cells(with_training(study, 1))
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    save(checkpoints.path(first), {}, {})
+    checkpoints.remove({first.hash})
+    assert list((tmp_path / "checkpoints").iterdir()) == []
+    save(checkpoints.path(second), {}, {})
+    checkpoints.remove_if_empty()
+    assert checkpoints.path(second).exists()
+    checkpoints.remove({second.hash})
+    checkpoints.remove_if_empty()
+    assert not (tmp_path / "checkpoints").exists()
