@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 WEAK = 1e-6
 """A relative diagonal entry of R below this: the column may depend on those before it."""
 
+EVEN = math.log(1e3)
+"""Rows that differ by less than e to this need not be sorted."""
+
 
 class Graded(NamedTuple):
     """The factors of U diag(e^d) V."""
@@ -149,15 +152,17 @@ def _factor_in_groups(Y: Tensor, order: Tensor | None, sizes: Sizes, groups: Gro
     return UpperFactor(Q, R, _log_diagonal(R), order, rows, columns, largest)
 
 
-def factor_even(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
-    """Do the same in three quarters of the time where all rows are of similar size.
+def factor_calm(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
+    """Do the same in three quarters of the time, of use only if all deficits turn out small.
 
-    Q = Y R^−1 satisfies Q R = Y to rounding, and is as orthogonal as rounding times the condition
-    of Y, its columns scaled, allows: it need only be well conditioned, and is the next Y.
+    Q = Y R^−1 satisfies Q R = Y to rounding, each row relative to its own size, as |R^−1| |R| does
+    not change with the scale of R's rows. Q is as orthogonal as rounding times the condition of Y,
+    its rows and columns scaled, allows: it need only be well conditioned, and is the next Y.
     """
     # Both routines want it column by column, and would copy it so themselves.
     columns = take_rows(Y.mT.contiguous(), order).mT
-    R = torch.geqrf(columns)[0].triu()
+    even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
+    R = torch.geqrf(columns if even else take_rows(columns, descending(sizes.rows)))[0].triu_()
     Q = torch.linalg.solve_triangular(R, columns, upper=True, left=False)
     return _upper_factor(Q, R, order, sizes)
 

@@ -38,9 +38,6 @@ CALM = 1.3
 LONGEST = 16
 """For how many factorisations V may be left alone."""
 
-EVEN = math.log(1e3)
-"""Rows that differ by less than e to this need not be sorted."""
-
 SINGULAR = math.log(1e4)
 """At a deficit beyond this, a single step is always factored alone before J U is."""
 
@@ -279,11 +276,10 @@ class GradedProduct:
         self._history.note(d[0], zeros, anew=self._has_lost)
         Y, sizes = self._perturbation.of_product(self._columns)
         order = graded.descending(sizes.columns + d)
-        even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
         groups = self._structure.groups() if self._structure.grouped else None
         # A column that is zero would be divided by what rounding has left of it.
-        if even and self._dead is None and groups is None:
-            factors = graded.factor_even(Y, order, sizes)
+        if self._dead is None and groups is None:
+            factors = graded.factor_calm(Y, order, sizes)
         else:
             factors = graded.factor(Y, order, sizes, groups)
         deficit = self._largest_deficit(factors)
