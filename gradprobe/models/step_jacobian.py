@@ -136,8 +136,10 @@ class StageJacobian(NamedTuple):
             Where Jᵀ Q may be written, if given; then Q may be overwritten, too.
         """
         matrix, first, state_size, combined_from = self.recurrence
-        others = state_size - matrix.shape[-1]
-        fitting = None if others else room
+        size = matrix.shape[-1]
+        fitting = room
+        if room is not None and size < state_size:
+            fitting = room.narrow(-2, first, size)
         if columns.numel() >= combined_from:
             result = _product(self._combined().mT, columns, fitting)
         else:
@@ -146,9 +148,19 @@ class StageJacobian(NamedTuple):
             last_use = room is not None and not self.by_state.arguments
             scaled = by_recurrent.take(columns) if last_use else by_recurrent @ columns
             result = _product(matrix.mT, scaled, fitting)
-        if others:
-            result = functional.pad(result, (0, 0, first, others - first))
+        if size < state_size:
+            result = self._with_zeros(result, room)
         return self.by_state.T.add_to(result, columns)
+
+    def _with_zeros(self, rows: Tensor, room: Tensor | None) -> Tensor:
+        """Return the rows of a result that R leads to, in `room` if given, and zeros elsewhere."""
+        matrix, first, state_size, _ = self.recurrence
+        end = first + matrix.shape[-1]
+        if room is None:
+            return functional.pad(rows, (0, 0, first, state_size - end))
+        room[..., :first, :].zero_()
+        room[..., end:, :].zero_()
+        return room
 
     def _combined(self) -> Tensor:
         """Return Σ_g diag(D_a[c, g]) R_g, shape (B, C′·N, C_R·N)."""
