@@ -188,6 +188,7 @@ class Scheduler:
             raise
         except EngineError:
             self._save()
+            interruption.check()  # a signal to all processes ends the engine's, too
             raise
 
     def _fill(self) -> None:

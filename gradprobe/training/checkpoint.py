@@ -22,7 +22,7 @@ import torch
 from gradprobe.errors import CheckpointError
 
 FORMAT = b"gradprobe checkpoint 1"
-CHARACTERS_SHOWN = 60
+CHARACTERS_SHOWN = 30
 """Of each of two values that differ: hashes and descriptions of models are long."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from fake_cells_study import (
@@ -20,11 +20,18 @@ from fake_cells_study import (
 from patience import SECONDS_OF_PATIENCE
 
 from gradprobe.studies import worker
+from gradprobe.studies.engines.base import EngineError
+from gradprobe.studies.forecast import Forecast
 from gradprobe.studies.grid import Cell, cells
-from gradprobe.studies.interruption import SECONDS_OF_ONE_SIGNAL, InterruptedStudyError
+from gradprobe.studies.interruption import (
+    SECONDS_OF_ONE_SIGNAL,
+    InterruptedStudyError,
+    Interruption,
+)
 from gradprobe.studies.monitor import Monitor
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.recording import Checkpoints
+from gradprobe.studies.scheduling import Scheduler, Surroundings
 from gradprobe.studies.store import load, read_results
 from gradprobe.training.checkpoint import save
 
@@ -123,6 +130,46 @@ def test_a_second_ctrl_c_does_not_wait_for_trainings(
         )
     assert caught.value.exit_code == 130
     wait_for(lambda: not alive(log))
+
+
+class Vanishing:
+    """An engine whose processes end, with a signal that reaches all or without one."""
+
+    count = 1
+
+    def __init__(self, signalled: Interruption | None) -> None:
+        self._signalled = signalled
+
+    def submit(self, *arguments: object) -> int:
+        return 1
+
+    def begun(self, ticket: int) -> None:
+        return None
+
+    def wait(self, seconds: float) -> list[Any]:
+        if self._signalled is not None:
+            self._signalled.notice(signal.SIGTERM)
+        raise EngineError("all that computes is gone")
+
+
+@pytest.mark.parametrize(
+    ("by_signal", "error"), [(True, InterruptedStudyError), (False, EngineError)]
+)
+def test_an_engine_that_is_gone_ends_the_run_as_what_ended_it(
+    tmp_path: Path, study: Study, by_signal: bool, error: type[Exception]
+) -> None:
+    interruption = Interruption()
+    engine: Any = Vanishing(interruption if by_signal else None)
+    surroundings = Surroundings(
+        place="fake_cells:compute",
+        checkpoint_of=lambda cell: tmp_path / "0a1b.pt",
+        record=lambda ended: None,
+        beat=lambda running, left: None,
+        monitor=Monitor(),
+        forecast=Forecast({}, 1),
+    )
+    with pytest.raises(error):
+        Scheduler(engine, surroundings).run(cells(study)[:1], interruption)
 
 
 def test_kill_9_of_a_run_ends_its_trainings_too(tmp_path: Path, study: Study, log: Path) -> None:

@@ -161,7 +161,12 @@ class RayEngine:
         errors = self._ray.exceptions
         try:
             return self._ray.get(reference)
-        except (errors.NodeDiedError, errors.ObjectLostError, errors.OwnerDiedError):
+        except (
+            errors.NodeDiedError,
+            errors.LocalRayletDiedError,
+            errors.ObjectLostError,
+            errors.OwnerDiedError,
+        ):
             return Lost("its machine left the cluster", RETRIES_OF_A_NODE)
         except errors.OutOfMemoryError:
             return Lost("its worker process was ended because its machine ran out of memory")
