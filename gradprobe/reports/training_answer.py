@@ -183,7 +183,7 @@ def _failed(outcomes: pd.DataFrame) -> Markup:
     failed = outcomes[outcomes["learned"].eq(False) & outcomes["test"].notna()]
     parts = [
         Markup("{} on {} (at most {} by chance)").format(
-            names_listed(list(rows["model"])),
+            _named(rows["model"], among=outcomes[outcomes["task"] == task]["model"]),
             _task(task),
             measure(rows["chance"].max(), "accuracy"),
         )
@@ -194,8 +194,20 @@ def _failed(outcomes: pd.DataFrame) -> Markup:
     return Markup("Not learned, as far as the test set can tell: {}.").format(listing(parts, "; "))
 
 
+def _named(models: pd.Series[Any], among: pd.Series[Any]) -> Markup:
+    """List names, or only count them if nobody would read so many; the table marks each."""
+    if len(models) <= MOST_SENTENCES:
+        return names_listed(list(models))
+    return Markup("{} of {} models").format(thousands(len(models)), thousands(len(among)))
+
+
 def _diverged(outcomes: pd.DataFrame) -> Markup:
     rows = outcomes[outcomes["diverged"] > 0]
+    if len(rows) > MOST_SENTENCES:
+        trainings = thousands(int(rows["diverged"].sum()))
+        return Markup("Diverged: {} trainings of {} models.").format(
+            trainings, thousands(len(rows))
+        )
     parts = [
         Markup("{} of {} of {} on {}").format(
             row["diverged"],

@@ -98,6 +98,27 @@ def test_a_model_at_the_edge_of_chance_has_not_learned() -> None:
     assert (at["learned"], above["learned"]) == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(2, "can tell: bad 0 and bad 1 on t"), (30, "can tell: 30 of 31 models on t")],
+)
+def test_models_that_have_not_learned_are_named_while_they_are_few(count: int, told: str) -> None:
+    results = results_of({"good": [0.9]} | {f"bad {k}": [0.1] for k in range(count)})
+    rows = outcomes(trainings(results.table, results.cells), results.cells)
+    text = answer(rows, []).others[0].striptags()
+    assert told in text
+
+
+@pytest.mark.parametrize(
+    ("count", "told"),
+    [(1, "Diverged: 1 of 2 trainings of bad 0 on t."), (30, "30 trainings of 30 models.")],
+)
+def test_models_that_diverged_are_named_while_they_are_few(count: int, told: str) -> None:
+    results = results_of({f"bad {k}": [None, 0.9] for k in range(count)})
+    rows = outcomes(trainings(results.table, results.cells), results.cells)
+    assert told in answer(rows, []).others[0].striptags()
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.lists(st.tuples(*[st.integers(0, 9)] * 2), min_size=4, max_size=12))
 def test_the_rank_correlation_is_scipys(pairs: list[tuple[int, int]]) -> None:
