@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 from gradprobe.errors import StudyFileError
 from gradprobe.models.cell_files import is_own, module_of, read_cell_files, source_of
 from gradprobe.registry import did_you_mean
-from gradprobe.studies.mistakes import refuse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -63,6 +62,8 @@ def require_cell_files(study: Study) -> None:
     StudyFileError
         The message names the file and the option.
     """
+    from gradprobe.studies.mistakes import refuse  # noqa: PLC0415 - pydantic, not for --help
+
     refuse(study.file_name, list(_without_file(study)), text=study.text)
 
 
