@@ -103,7 +103,8 @@ def test_a_model_at_the_edge_of_chance_has_not_learned() -> None:
     [(2, "can tell: bad 0 and bad 1 on t"), (30, "can tell: 30 of 31 models on t")],
 )
 def test_models_that_have_not_learned_are_named_while_they_are_few(count: int, told: str) -> None:
-    results = results_of({"good": [0.9]} | {f"bad {k}": [0.1] for k in range(count)})
+    accuracies: dict[str, list[float | None]] = {f"bad {k}": [0.1] for k in range(count)}
+    results = results_of({"good": [0.9], **accuracies})
     rows = outcomes(trainings(results.table, results.cells), results.cells)
     text = answer(rows, []).others[0].striptags()
     assert told in text
