@@ -1,13 +1,17 @@
-"""Files of cells as users write them, and an engine that needs no other process to run them."""
+"""Files of cells as users write them, studies of them, and an engine without other processes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Self
 
+from gradprobe.studies.reading import parse_study
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from gradprobe.studies.engines.base import Begun
+    from gradprobe.studies.schema import Study
 
 MYCELLS = '''\
 """Cells of somebody who has never seen gradprobe, and one who has."""
@@ -100,3 +104,70 @@ class InThisProcess:
 
     def ask_to_stop(self) -> None:
         pass
+
+
+STUDY = """\
+name = "own"
+question = "Does it learn what the vanilla network learns?"
+
+[[tasks]]
+name = "digits_rows"
+
+[grid]
+seeds = [0, 1]
+sequences = 1
+
+[training]
+optimizer = "adam"
+learning_rate = 0.01
+batch_size = 20
+iterations = 12
+validate_every = 6
+record_every = 3
+probe_at = [0, "end"]
+dtype = "float64"
+
+[[models]]
+label = "Plain"
+name = "mycells:Plain"
+hidden_size = 10
+only = ["digits_rows"]
+
+[[models]]
+label = "Ours"
+name = "mycells:Ours"
+hidden_size = 10
+
+[[models]]
+label = "vanilla"
+name = "vanilla"
+hidden_size = 10
+
+[[models]]
+label = "Stumbling"
+name = "mycells:Stumbling"
+hidden_size = 10
+
+[probes.gradient_norm]
+[probes.singular_values]
+"""
+
+
+def written(folder: Path, mycells: str = MYCELLS) -> list[Path]:
+    files = {folder / "mycells.py": mycells, folder / "parts.py": PARTS}
+    for path, text in files.items():
+        path.write_text(text)
+    return list(files)
+
+
+def own_study(text: str = STUDY) -> Study:
+    return parse_study(text, "own.toml")
+
+
+def one_model(name: str, options: str = "", *, training: bool = False) -> Study:
+    """Return a study of one model, which is measured at initialisation if it is not trained."""
+    head, _, rest = STUDY.partition("[[models]]")
+    if not training:
+        head = head.partition("[training]")[0]
+    model = f'label = "Mine"\nname = "{name}"\nhidden_size = 10\n{options}\n'
+    return own_study(f"{head}[[models]]\n{model}{rest[rest.index('[probes') :]}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,94 +11,24 @@ import numpy as np
 import pytest
 import torch
 from command_in_process import gradprobe
-from own_cells import MYCELLS, PARTS, InThisProcess
+from own_cells import MYCELLS, PARTS, STUDY, one_model, own_study, written
 
 from gradprobe import gate, models, studies
-from gradprobe.errors import ArgumentError, StudyFileError
-from gradprobe.models.cell_files import CellFile, read_cell_files, sources_of
-from gradprobe.models.importing import importable, imported
-from gradprobe.studies import running
-from gradprobe.studies.cell import compute, rehearse
+from gradprobe.errors import StudyFileError
+from gradprobe.models.cell_files import CellFile, sources_of
+from gradprobe.models.importing import importable
+from gradprobe.studies.cell import compute
 from gradprobe.studies.grid import cells
 from gradprobe.studies.own_cells import with_cell_files
-from gradprobe.studies.own_rehearsal import check_contract
-from gradprobe.studies.reading import parse_study
 from gradprobe.studies.workplace import Workplace
 
 if TYPE_CHECKING:
-    from gradprobe.studies.schema import Study
     from gradprobe.studies.store import StudyResults
-
-STUDY = """\
-name = "own"
-question = "Does it learn what the vanilla network learns?"
-
-[[tasks]]
-name = "digits_rows"
-
-[grid]
-seeds = [0, 1]
-sequences = 1
-
-[training]
-optimizer = "adam"
-learning_rate = 0.01
-batch_size = 20
-iterations = 12
-validate_every = 6
-record_every = 3
-probe_at = [0, "end"]
-dtype = "float64"
-
-[[models]]
-label = "Plain"
-name = "mycells:Plain"
-hidden_size = 10
-only = ["digits_rows"]
-
-[[models]]
-label = "Ours"
-name = "mycells:Ours"
-hidden_size = 10
-
-[[models]]
-label = "vanilla"
-name = "vanilla"
-hidden_size = 10
-
-[[models]]
-label = "Stumbling"
-name = "mycells:Stumbling"
-hidden_size = 10
-
-[probes.gradient_norm]
-[probes.singular_values]
-"""
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
     return written(tmp_path)
-
-
-def written(folder: Path, mycells: str = MYCELLS) -> list[Path]:
-    files = {folder / "mycells.py": mycells, folder / "parts.py": PARTS}
-    for path, text in files.items():
-        path.write_text(text)
-    return list(files)
-
-
-def own_study(text: str = STUDY) -> Study:
-    return parse_study(text, "own.toml")
-
-
-def one_model(name: str, options: str = "", *, training: bool = False) -> Study:
-    """Return a study of one model, which is measured at initialisation if it is not trained."""
-    head, _, rest = STUDY.partition("[[models]]")
-    if not training:
-        head = head.partition("[training]")[0]
-    model = f'label = "Mine"\nname = "{name}"\nhidden_size = 10\n{options}\n'
-    return own_study(f"{head}[[models]]\n{model}{rest[rest.index('[probes') :]}")
 
 
 class Done:
@@ -265,239 +193,6 @@ def test_a_gate_compares_a_cell_with_its_former_source(done: Done) -> None:
     assert settings[0] == settings[1] != settings[2]
 
 
-def test_what_is_imported_is_what_was_read_and_it_leaves_no_trace(tmp_path: Path) -> None:
-    path = tmp_path / "mycells.py"
-    path.write_text("count = 0\ndef Cell(): pass\n")
-    files = read_cell_files([path])
-    path.write_text("raise SystemExit")
-    mine = type(sys)("mycells")
-    sys.modules["mycells"] = mine
-    try:
-        source = sources_of("mycells", files)
-        with importable(files):
-            first = imported("mycells:Cell", source)
-            assert sys.modules["mycells"].__file__ == "mycells.py"
-        with importable(files):
-            assert imported("mycells:Cell", source) is not first
-        assert sys.modules["mycells"] is mine
-    finally:
-        del sys.modules["mycells"]
-    with pytest.raises(ArgumentError, match="is not given here"):
-        imported("mycells:Cell", source)
-    with importable(files), pytest.raises(ArgumentError, match="is not given here"):
-        imported("mycells:Cell", {"mycells.py": "0" * 64})
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [
-        ("missing.py", None, "missing.py: cannot be read: No such file or directory"),
-        ("mycells.txt", "", "is Python and ends in .py"),
-        ("my-cells.py", "", "cannot be imported under this name"),
-        ("random.py", "", "is called like the installed module 'random'"),
-        ("numpy.py", "", "is called like the installed module 'numpy'"),
-        ("mycells.py", "x = 1\ndef f(:\n", "mycells.py: line 2: is not valid Python"),
-        ("mycells.py", "x = '\0'", "mycells.py: .*not valid Python"),
-        ("mycells.py", "import parts", r"imports parts, .* give that one too"),
-        ("mycells.py", "import package.inner", "imports package, which is a folder beside it"),
-    ],
-)
-def test_a_file_that_cannot_be_cells_is_refused_before_anything_runs(
-    tmp_path: Path, name: str, text: str | None, message: str
-) -> None:
-    (tmp_path / "parts.py").write_text("")
-    (tmp_path / "package").mkdir()
-    (tmp_path / "package" / "__init__.py").write_text("")
-    if text is not None:
-        (tmp_path / name).write_text(text)
-    with pytest.raises(ArgumentError, match=message):
-        read_cell_files([tmp_path / name])
-
-
-def test_two_files_of_one_name_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a").mkdir()
-    (tmp_path / "b").mkdir()
-    for folder in "ab":
-        (tmp_path / folder / "mycells.py").write_text("")
-    with pytest.raises(ArgumentError, match="are both imported as mycells"):
-        read_cell_files([tmp_path / "a" / "mycells.py", tmp_path / "b" / "mycells.py"])
-
-
-@pytest.mark.parametrize(
-    ("name", "message"),
-    [
-        ("mycells.py:Plain", "did you mean 'mycells:Plain'?"),
-        ("mycells:", "a cell of your own is named MODULE:CELL"),
-        (":Plain", "a cell of your own is named MODULE:CELL"),
-        ("os.path:join", "a cell of your own is named MODULE:CELL"),
-    ],
-)
-def test_a_malformed_name_is_a_mistake_of_the_study_file(name: str, message: str) -> None:
-    with pytest.raises(StudyFileError) as caught:
-        one_model(name)
-    assert message in str(caught.value)
-    assert "models[0].name (Mine)" in str(caught.value)
-
-
-BROKEN = """\
-import random
-
-import numpy as np
-import torch
-
-
-class Good(torch.nn.Module):
-    def __init__(self, input_size, hidden_size, leak=0.5, *, depth=1):
-        super().__init__()
-        if leak > 1:
-            raise ValueError("leak must be at most 1")
-        self.linear = torch.nn.Linear(input_size + hidden_size, hidden_size)
-        self.leak = leak
-
-    def forward(self, x, h):
-        return torch.lerp(h, self.linear(torch.cat((x, h), -1)).tanh(), self.leak)
-
-
-class Short(Good):
-    def forward(self, x, h):
-        return super().forward(x, h)[:, 1:]
-
-
-class Forgets(Good):
-    def forward(self, x, h):
-        return super().forward(x, h.detach())
-
-
-class Dropout(Good):
-    def forward(self, x, h):
-        return torch.nn.functional.dropout(super().forward(x, h), 0.5, self.training)
-
-
-class Single(Good):
-    def forward(self, x, h):
-        return super().forward(x.float(), h.float())
-
-
-class Unseeded(Good):
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        drawn = np.random.default_rng().normal(size=self.linear.bias.shape)
-        self.linear.bias = torch.nn.Parameter(torch.from_numpy(drawn))
-
-
-class Seeded(Good):
-    def __init__(self, input_size, hidden_size):
-        super().__init__(input_size, hidden_size)
-        with torch.no_grad():
-            self.linear.bias.copy_(torch.from_numpy(np.random.randn(hidden_size)))
-            self.linear.bias[0] = random.random()
-
-
-class Pair(Good):
-    def forward(self, x, state):
-        h, c = state
-        return super().forward(x, h), c
-
-
-def nothing(input_size, hidden_size):
-    return None
-
-
-def swapped(hidden_size):
-    return Good(1, hidden_size)
-
-
-answer = 42
-"""
-
-
-def mistake(tmp_path: Path, name: str, options: str = "", text: str = BROKEN, **how: Any) -> str:
-    """Return what a rehearsal says of one model, without another process."""
-    path = tmp_path / "broken.py"
-    path.write_text(text)
-    study = with_cell_files(one_model(name, options, **how), [path])
-    specification = cells(study)[0].specification
-    with importable(study.cell_files):
-        return rehearse(specification, with_probes=False).mistakes.get("model", "")
-
-
-@pytest.mark.parametrize(
-    ("name", "options", "message"),
-    [
-        ("Godo", "", "broken.py has no 'Godo'; it has: .*Short.*; did you mean 'Good'?"),
-        ("answer", "", "broken.py: broken:answer must be a class, or a function .*, got int"),
-        ("nothing", "", r"broken.py: nothing must make a cell .*, got NoneType"),
-        ("swapped", "", r"must take the sizes first, swapped\(input_size, hidden_size, \.\.\.\)"),
-        ("Good", "options.lek = 0.1", "broken.py: Good has no option 'lek'; .*mean 'leak'?"),
-        ("Good", "options.leak = 2", r"Good\(8, 10, leak=2\) raised ValueError: leak must be at "),
-        ("Good", "options.leak = 2", r"\(broken.py, line 11\)"),
-        ("Good", "num_layers = 2", "Good makes a single layer, got num_layers = 2"),
-        ("Short", "", r"Short must return the new state, \(B, 10\), .*, got \(1, 9\)"),
-        ("Pair", "", r"raised ValueError: not enough values .*adapt\(cell, state_size"),
-        ("Forgets", "", "does not depend on the old one by differentiable operations"),
-        ("Dropout", "", "draws random numbers"),
-        ("Unseeded", "", r"must draw linear\.bias from the seed, but two constructions"),
-    ],
-)
-def test_a_cell_that_cannot_be_studied_is_told_by_file_and_name(
-    tmp_path: Path, name: str, options: str, message: str
-) -> None:
-    told = mistake(tmp_path, f"broken:{name}", options)
-    assert re.search(message.replace("?", r"\?"), told), told
-    assert told.startswith("broken.py")
-
-
-def test_the_command_probe_takes_the_state_s_size_from_the_call_as_studies_do(
-    tmp_path: Path,
-) -> None:
-    path = tmp_path / "probed_cells.py"
-    path.write_text(BROKEN)
-    call = ["--input-size", "2", "--hidden-size", "4", "--length", "5"]
-    try:
-        done, refused = (gradprobe("probe", f"{path}:{name}", *call) for name in ("Good", "Short"))
-    finally:
-        sys.modules.pop("probed_cells", None)  # the command leaves it imported
-    assert done.exit_code == 0, done.stderr
-    assert done.stdout.startswith("Good: 4 state entries, 4 of them hidden")
-    assert "Short must return the new state, (B, 4)" in refused.stderr
-
-
-@pytest.mark.parametrize("name", ["Good", "Seeded"])
-def test_a_sound_cell_is_let_through(tmp_path: Path, name: str) -> None:
-    assert mistake(tmp_path, f"broken:{name}") == ""
-
-
-def test_a_cell_in_single_precision_is_trained_and_measured_in_it(tmp_path: Path) -> None:
-    text = STUDY.replace('dtype = "float64"\n', "")
-    path = tmp_path / "broken.py"
-    path.write_text(BROKEN)
-    head, _, rest = text.partition("[[models]]")
-    model = 'label = "Mine"\nname = "broken:Single"\nhidden_size = 4\n'
-    study = own_study(f"{head}[[models]]\n{model}{rest[rest.index('[probes') :]}")
-    bound = with_cell_files(study, [path])
-    with importable(bound.cell_files):
-        computed = compute(cells(bound)[0].specification, Workplace(tmp_path / "c" / "a.pt"))
-    assert computed is not None
-    assert set(computed.table["dtype"].dropna()) == {"float32"}
-
-
-def test_a_file_that_raises_is_told_with_its_line(tmp_path: Path) -> None:
-    told = mistake(tmp_path, "broken:Good", text="import torch\nraise OSError('no weights')\n")
-    assert told == "broken.py: line 2: raised OSError: no weights when it was imported"
-    assert "SystemExit" in mistake(tmp_path, "broken:Good", text="raise SystemExit\n")
-    absent = mistake(tmp_path, "broken:Good", text="import not_installed_anywhere\n")
-    assert "No module named 'not_installed_anywhere'" in absent
-
-
-def test_a_construction_leaves_the_global_generators_as_they_were(tmp_path: Path) -> None:
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state(legacy=True)
-    assert mistake(tmp_path, "broken:Seeded") == ""
-    assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1] == random.getstate()
-    assert str(before[2]) == str(np.random.get_state(legacy=True))
-    assert torch.get_default_dtype() == torch.float32
-
-
 def test_a_computed_weight_is_computed_once_a_pass_and_gets_the_same_gradient() -> None:
     calls = []
 
@@ -528,42 +223,6 @@ def _by_steps(model: Any, inputs: torch.Tensor) -> torch.Tensor:
     for now in inputs:
         state = model.step(now, state)
     return state
-
-
-MIXING = """\
-from mycells_of_a_friend import Ours
-
-
-class Mixing(Ours):
-    def pointwise(self, state, recurrent, drive, unit_parameters):
-        return super().pointwise(state, recurrent, drive, unit_parameters).roll(1, -1)
-"""
-
-
-def test_a_cell_that_breaks_its_contract_is_refused_before_anything_is_computed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    friend = tmp_path / "mycells_of_a_friend.py"
-    friend.write_text(MYCELLS.replace("from parts import affine\n", ""))
-    path = tmp_path / "mixing.py"
-    path.write_text(MIXING)
-    monkeypatch.setattr(running, "open_engine", lambda *_: InThisProcess())
-    study = one_model("mixing:Mixing")
-    with pytest.raises(StudyFileError) as caught:
-        studies.run_study(study, tmp_path / "results", cells=[path, friend])
-    told = str(caught.value)
-    assert "models[0] (Mine): mixing.py: Mixing fails" in told
-    assert "units_are_pointwise" in told
-    assert not (tmp_path / "results").exists()
-    swept = one_model("mixing:Absent", "sweep.num_layers = [1, 2]")
-    with pytest.raises(
-        StudyFileError, match=r"^own\.toml: line 11: models\[0\] .* has no 'Absent'"
-    ):
-        studies.run_study(swept, tmp_path / "results", cells=[path, friend])
-    bound = with_cell_files(one_model("mycells_of_a_friend:Ours"), [friend])
-    with importable(bound.cell_files):
-        sound = check_contract(cells(bound)[0].specification, with_probes=False)
-    assert sound.mistakes == {}
 
 
 def test_every_command_that_computes_takes_cells(tmp_path: Path, paths: list[Path]) -> None:
