@@ -52,15 +52,26 @@ CONCLUSION = """What it comes to, for the AntisymmetricRNN:
   tells is which ones fail, the chaotic ones above all, and the bound alone tells that as well.  A
   readout of the first one's untrained states could tell the sum; training all its weights at the
   rate that suits the others did worse than guessing, probably since its states are large (ε = 1).
-- So: take the order as a filter that leaves out what will not learn, not as a choice of the best,
-  and train the first few.
+
+For the LSTM, over forget bias and σ_w, eight candidates:
+
+- *On digits* the order goes with the accuracy (ρ = 0.73), and the suggestion, a forget bias of 5,
+  beats the default of 1 at every seed, by 27 points: biases of 0 and 1 learn nothing behind the
+  noise.  Of eight candidates neither the score nor the bound alone tells it: 0.46 and 0.63, intervals
+  that hold zero.
+- *On the adding problem* nothing tells: no predictor's interval is clear of zero, the suggestion is
+  as good as the default (better at 2 of 5 seeds), and the default is the best of all.
+
+So: take the order as a filter that leaves out what will not learn, not as a choice of the best, and
+train the first few.
 """
 
 LIMITS = """
 ## Limits
 
 - Two tasks of 100 steps, 32 units, short trainings: no proof for another task, width or budget.
-- The adding problem is not learned within the budget; what would be best after longer is not known.
+- The AntisymmetricRNN does not learn the adding problem within the budget; what would be best after
+  longer is not known.
 - Candidates of one grid resemble each other; a bootstrap over them takes them as independent.
 - With five pairs, flipping signs cannot give less than 0.0625.
 - The default initialisation is weak at so short a budget: ε = 0.01 moves the state little in 100
