@@ -28,7 +28,7 @@ from gradprobe.studies.event_log import EventLog
 from gradprobe.studies.own_cells import with_cell_files
 
 if TYPE_CHECKING:
-    from gradprobe.studies.progress import Detail
+    from gradprobe.studies.reporters import Detail
 
 RUN_EXIT_CODES = (
     "Exit codes: 0 all is well; 2 the call or a file is wrong; 3 some cells failed, so that results"

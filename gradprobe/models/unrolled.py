@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from gradprobe.models.cell import unflatten_units
-from gradprobe.models.explicit.rule import rule_of
+from gradprobe.models.explicit.rule_of_cell import rule_of
 from gradprobe.models.explicit.sweep import (
     Layer,
     Leaves,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from gradprobe._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from gradprobe.studies.progress import reporter as reporter
     from gradprobe.studies.reading import load_study as load_study
+    from gradprobe.studies.reporters import reporter as reporter
     from gradprobe.studies.running import Summary as Summary
     from gradprobe.studies.running import run_study as run_study
     from gradprobe.studies.schema import Study as Study
@@ -25,7 +25,7 @@ _PLACES = {
     "load_study": "gradprobe.studies.reading",
     "parameters": "gradprobe.studies.swept_values",
     "read_results": "gradprobe.studies.store",
-    "reporter": "gradprobe.studies.progress",
+    "reporter": "gradprobe.studies.reporters",
     "run_study": "gradprobe.studies.running",
 }
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import math
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from gradprobe.errors import DataError
@@ -13,6 +12,7 @@ from gradprobe.models.importing import importable
 from gradprobe.studies.forecast import sibling_key
 from gradprobe.studies.grid import canonical, cells
 from gradprobe.studies.mistakes import refuse
+from gradprobe.studies.price import Price
 from gradprobe.studies.progress import title
 
 if TYPE_CHECKING:
@@ -28,32 +28,6 @@ ENDS = 3
 """How many of the first and of the last cells are listed."""
 OTHER_LOAD = 1.3
 """What else a machine does may make a run this much longer or shorter than it was measured."""
-
-
-@dataclass(frozen=True)
-class Price:
-    """Seconds that something takes, and between which bounds.
-
-    Attributes
-    ----------
-    seconds, least, most
-        The estimate and its bounds.
-
-    Examples
-    --------
-    >>> Price(1.0, 0.5, 2.0) * 10 + Price(1.0, 1.0, 1.0)
-    Price(seconds=11.0, least=6.0, most=21.0)
-    """
-
-    seconds: float
-    least: float
-    most: float
-
-    def __add__(self, other: Price) -> Price:
-        return Price(self.seconds + other.seconds, self.least + other.least, self.most + other.most)
-
-    def __mul__(self, factor: float) -> Price:
-        return Price(self.seconds * factor, self.least * factor, self.most * factor)
 
 
 def roughly(seconds: float) -> str:

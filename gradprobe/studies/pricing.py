@@ -12,8 +12,8 @@ import torch
 from gradprobe import training
 from gradprobe.models import Readout
 from gradprobe.models.initialiser import Initialiser
-from gradprobe.studies.estimate import Price
 from gradprobe.studies.measuring import generator_of, measure, model_of, task_of
+from gradprobe.studies.price import Price
 
 if TYPE_CHECKING:
     from gradprobe.tasks.base import Task

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Literal, Self, TextIO
+from typing import TYPE_CHECKING, Self, TextIO
 
 from gradprobe.studies.monitor import Monitor
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from gradprobe.studies.grid import Cell
     from gradprobe.studies.outcome import Outcome
     from gradprobe.studies.workplace import Note
-
-Detail = Literal["quiet", "usual", "verbose"]
 
 SECONDS_BETWEEN_LINES = 30.0
 """How often, at most, a line is written of a training that goes on."""
@@ -249,37 +247,3 @@ class PlainReporter(Reporter):
 
     def _write(self, line: str) -> None:
         print(line, file=self._stream, flush=True)
-
-
-def reporter(stream: TextIO, detail: Detail = "usual", *, events: TextIO | None = None) -> Reporter:
-    """Return what suits `stream`: a live display for a terminal, lines for a file or a pipe.
-
-    Parameters
-    ----------
-    stream
-        Usually standard error.
-    detail
-        ``"quiet"`` shows nothing, ``"verbose"`` more.
-    events
-        Where to write lines of JSON in place of all that, if they are wanted.
-
-    Examples
-    --------
-    >>> import io
-    >>> type(reporter(io.StringIO())).__name__
-    'PlainReporter'
-    """
-    if events is not None:
-        from gradprobe.studies.event_log import EventLog  # noqa: PLC0415 - only where it is wanted
-
-        return EventLog(events)
-    if detail == "quiet":
-        return Reporter()
-    verbose = detail == "verbose"
-    if stream.isatty():
-        from gradprobe.studies.live_progress import (  # noqa: PLC0415 - only a terminal needs rich
-            terminal_reporter,
-        )
-
-        return terminal_reporter(stream, verbose=verbose)
-    return PlainReporter(stream, verbose=verbose)

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import gradprobe
+from gradprobe._version import __version__
 
 PACKAGES = ("torch", "numpy", "scipy", "pandas", "pyarrow", "scikit-learn")
 GIT_SECONDS = 10
@@ -33,7 +33,7 @@ def provenance() -> dict[str, Any]:
 
 def _versions() -> dict[str, str]:
     packages = {name: version(name) for name in PACKAGES}
-    return {"gradprobe": gradprobe.__version__, "python": platform.python_version(), **packages}
+    return {"gradprobe": __version__, "python": platform.python_version(), **packages}
 
 
 def _machine() -> dict[str, Any]:
@@ -57,7 +57,7 @@ def _processor() -> str:
 
 
 def _commit() -> dict[str, Any] | None:
-    package = Path(gradprobe.__file__).parent
+    package = Path(__file__).parents[1]
     root = _git(package, "rev-parse", "--show-toplevel")
     if root is None or Path(root) != package.parent.resolve():
         return None  # an installed copy; a repository around it would be somebody else's

@@ -9,8 +9,9 @@ import pytest
 from command_in_process import gradprobe
 
 from gradprobe import studies
-from gradprobe.studies.estimate import Price, cost_in_words, grid_in_words
+from gradprobe.studies.estimate import cost_in_words, grid_in_words
 from gradprobe.studies.grid import cells
+from gradprobe.studies.price import Price
 from gradprobe.studies.writer import Stored
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from torch import Tensor
 from gradprobe import models
 from gradprobe.models import RecurrentModel, unrolled
 from gradprobe.models.antisymmetric import Antisymmetric
-from gradprobe.models.explicit.rule import rule_of
+from gradprobe.models.explicit.rule_of_cell import rule_of
 
 WITH_A_RULE = [
     case

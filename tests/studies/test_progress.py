@@ -18,7 +18,8 @@ from gradprobe.studies.forecast import Forecast, sibling_key
 from gradprobe.studies.grid import Cell
 from gradprobe.studies.live_progress import LiveReporter
 from gradprobe.studies.outcome import Outcome
-from gradprobe.studies.progress import PlainReporter, Reporter, in_words, reporter
+from gradprobe.studies.progress import PlainReporter, Reporter, in_words
+from gradprobe.studies.reporters import reporter
 from gradprobe.studies.workplace import Note, Notes, read_note
 
 GRU = Cell("GRU [red]", {"model": "gru", "seed": 3})

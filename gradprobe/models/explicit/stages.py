@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from gradprobe.models.explicit.rule import Step, rule_of
+from gradprobe.models.explicit.rule import Step
+from gradprobe.models.explicit.rule_of_cell import rule_of
 from gradprobe.models.explicit.sweep import (
     Backward,
     Forward,

@@ -198,7 +198,7 @@ class Forward:
     Examples
     --------
     >>> from gradprobe import models
-    >>> from gradprobe.models.explicit.rule import rule_of
+    >>> from gradprobe.models.explicit.rule_of_cell import rule_of
     >>> from gradprobe.models.explicit.workspace import Workspace
     >>> cell = models.build("antisymmetric", input_size=1, hidden_size=2).cells[0]
     >>> layer = Layer(rule_of(cell), cell, Workspace())
