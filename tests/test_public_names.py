@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -50,19 +51,28 @@ WITHOUT_TORCH = [
 ]
 
 
-def imported_packages(file: Path) -> set[str]:
-    """Return the parts of gradprobe that a file imports, type checking included."""
-    found = set()
+def imported_names(file: Path) -> set[str]:
+    """Return the dotted names that a file imports, type checking and late imports included."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "gradprobe":
-                names = [f"gradprobe.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        found |= {name.split(".")[1] for name in names if name.startswith("gradprobe.")}
+        match node:
+            case ast.ImportFrom(module=str(module)):
+                found |= {f"{module}.{alias.name}" for alias in node.names}
+            case ast.Import():
+                found |= {alias.name for alias in node.names}
+            case ast.Call(func=ast.Attribute(attr="import_module"), args=[ast.Constant(str(name))]):
+                found.add(name)
     return found
+
+
+def imported_packages(file: Path) -> set[str]:
+    """Return the parts of gradprobe that a file imports."""
+    return {name.split(".")[1] for name in imported_names(file) if name.startswith("gradprobe.")}
+
+
+def module_name(file: Path) -> str:
+    parts = file.relative_to(PACKAGE.parent).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
 @pytest.mark.parametrize("package", ALLOWED)
@@ -72,6 +82,21 @@ def test_imports_point_one_way(package: str) -> None:
     assert files
     for file in files:
         assert imported_packages(file) <= allowed, file
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    files = {module_name(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+    imported: dict[str, set[str]] = {}
+    for module, file in files.items():
+        names = imported_names(file)
+        # A name within a module stands for the module.
+        of_modules = {name if name in files else name.rpartition(".")[0] for name in names}
+        imported[module] = (of_modules & set(files)) - {module}
+    try:
+        TopologicalSorter(imported).prepare()
+    except CycleError as error:
+        circle = " imports ".join(reversed(error.args[1]))
+        pytest.fail(f"{circle}: move what both need into a module of its own")
 
 
 @pytest.mark.parametrize("module", WITHOUT_TORCH)
