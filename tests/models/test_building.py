@@ -158,6 +158,29 @@ def test_build_refuses(arguments: dict[str, Any], error: type[Exception], messag
 
 
 @pytest.mark.parametrize(
+    ("name", "options", "message"),
+    [
+        ("lipschitz", {"linear_skew_level": 1.5}, "linear_skew_level must be a number between 0"),
+        ("lipschitz", {"nonlinear_skew_level": -1}, "nonlinear_skew_level must be zero or a pos"),
+        ("lipschitz", {"linear_diffusion": -1}, "linear_diffusion must be zero or a positive"),
+        ("lipschitz", {"step_size": 0}, "step_size must be a positive number"),
+        ("soft_orthogonal", {"margin": 0}, "margin must be a positive number, got 0"),
+        ("soft_orthogonal", {"margin": 1.1}, r"margin must be a number between 0 and 1, got 1\.1"),
+        ("scornn", {"negative_share": 2}, r"negative_share must be a number between 0 and 1, got"),
+        ("exprnn", {"initialisation": "haar"}, "initialisation must be one of 'cayley', 'henaff'"),
+        ("chrono_lstm", {"longest_dependency": 1}, "longest_dependency must be at least 2 steps"),
+        ("cfn", {"forget_bias": math.inf}, "forget_bias must be a finite number, got inf"),
+        ("kru", {"factor_sizes": [2, 3]}, r"product is hidden_size, 4, got \[2, 3\]"),
+        ("kru", {"factor_sizes": []}, r"product is hidden_size, 4, got \[\]"),
+        ("kru", {"factor_sizes": [0, 4]}, "each of factor_sizes must be a positive integer"),
+    ],
+)
+def test_options_that_are_refused(name: str, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ArgumentError, match=message):
+        models.build(name, input_size=1, hidden_size=4, **options)
+
+
+@pytest.mark.parametrize(
     ("inputs", "message"),
     [
         (torch.zeros(5, 3, 4), r"inputs must have shape \(T, B, 2\), got \(5, 3, 4\)"),
