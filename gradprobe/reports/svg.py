@@ -32,7 +32,7 @@ def inline_svg(figure: Figure, identifier: str, title: str, description: str) ->
 
     Colours with a role become CSS variables, with the light colour in case there are none; text
     stays text, in the font of the page; every ``id`` starts with `identifier`; what
-    `gradprobe.reports.figures.style.mark` has marked carries its series as ``data-series``;
+    `gradprobe.reports.figures.style.marked` holds carries its series as ``data-series``;
     coordinates are rounded to 0.1 pixels; there is no date.
 
     Parameters
