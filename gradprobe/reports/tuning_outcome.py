@@ -13,12 +13,7 @@ from gradprobe.reports.survival import spearman
 from gradprobe.tuning.ranking import positions
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from numpy.typing import NDArray
-
-    Predictors = Mapping[str, pd.Series[float]]
-
 
 FIRST_BOUND = 5.0
 """The bound before trainings were looked at; see `gradprobe.tuning.ranking.BOUND`."""

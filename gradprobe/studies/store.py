@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 Status = Literal["finished", "failed"]
 
-LATEST_STUDY_FILE = "SELECT text FROM study_files ORDER BY rowid DESC LIMIT 1"
 STUDY_FILE_BY_NAME = "SELECT text FROM study_files WHERE name = ? ORDER BY rowid DESC LIMIT 1"
 GRID_WITH_CELLS = """
 SELECT grid.hash, grid.label, grid.task, grid.published, grid.specification, status, provenance,

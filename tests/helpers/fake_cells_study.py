@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from patience import SECONDS_OF_PATIENCE
 
-from gradprobe.errors import StoreError
 from gradprobe.studies.reading import parse_study
 from gradprobe.studies.running import run_study
-from gradprobe.studies.store import read_results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -169,13 +167,6 @@ def start(tmp_path: Path, study: Study, compute: str = "slow") -> subprocess.Pop
         text=True,
         start_new_session=True,
     )
-
-
-def finished_count(folder: Path) -> int:
-    try:
-        return sum(record.status == "finished" for record in read_results(folder).cells)
-    except StoreError:  # not there yet
-        return 0
 
 
 def alive(log: Path) -> list[int]:
