@@ -16,6 +16,7 @@ from gradprobe.studies import worker
 from gradprobe.studies.engines.base import EngineError, Lost, Raised
 from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.studies.outcome import Outcome, Rehearsal
+from gradprobe.studies.progress import title
 from gradprobe.studies.workplace import Workplace, read_note
 from gradprobe.studies.writer import RunningCell
 
@@ -59,29 +60,35 @@ def rehearse_all(
     Raises
     ------
     GradprobeError
-        No worker process can be started.
+        No worker process can be started, or one died of a model, or there is a bug.
     """
-    tickets = [
-        engine.submit(worker.rehearse, place, cell.specification, index == 0)
+    cells = {
+        engine.submit(worker.rehearse, place, cell.specification, index == 0): cell
         for index, cell in enumerate(representatives)
-    ]
-    answers: dict[int, Any] = {}
-    while len(answers) < len(tickets):
-        answers.update(engine.wait(TICK_SECONDS))
+    }
+    answers: dict[int, Rehearsal] = {}
+    while len(answers) < len(cells):
+        arrived = engine.wait(TICK_SECONDS)
         interruption.check()
-        for answer in answers.values():
-            _check_rehearsed(answer)
-    return [answers[ticket] for ticket in tickets]
+        for ticket, answer in arrived:
+            answers[ticket] = _rehearsed(cells[ticket], answer)
+    return [answers[ticket] for ticket in cells]
 
 
-def _check_rehearsed(answer: Rehearsal | Lost | Raised) -> None:
-    if isinstance(answer, Lost):
-        raise GradprobeError(
-            "the worker processes end as soon as they start; a script that runs a study needs "
-            f'the guard: if __name__ == "__main__" ({answer.cause})'
-        )
-    if isinstance(answer, Raised):
-        raise GradprobeError(f"a model cannot be built, by a bug:\n{answer.traceback}")
+def _rehearsed(cell: Cell, answer: Rehearsal | Lost | Raised) -> Rehearsal:
+    match answer:
+        case Lost(begun=False):
+            raise GradprobeError(
+                "the worker processes end as soon as they start; a script that runs a study needs "
+                f'the guard: if __name__ == "__main__" ({answer.cause})'
+            )
+        case Lost():
+            raise GradprobeError(f"the model of {title(cell)} cannot be tried: {answer.cause}")
+        case Raised():
+            raise GradprobeError(
+                f"the model of {title(cell)} cannot be tried, by a bug:\n{answer.traceback}"
+            )
+    return answer
 
 
 @dataclass(frozen=True)

@@ -155,9 +155,11 @@ def wait_for(condition: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def start(tmp_path: Path, study: Study, compute: str = "slow") -> subprocess.Popen[str]:
+def start(
+    tmp_path: Path, study: Study, compute: str = "slow", script: str = SCRIPT
+) -> subprocess.Popen[str]:
     """Start a run in a process of its own, in a process group of its own."""
-    (tmp_path / "run.py").write_text(SCRIPT)
+    (tmp_path / "run.py").write_text(script)
     (tmp_path / "small.toml").write_text(study.text)
     return subprocess.Popen(
         [sys.executable, "run.py", "small.toml", "results", compute],

@@ -15,10 +15,12 @@ from fake_cells_study import (
     KILLED,
     MORTAL,
     REFUSED,
+    SCRIPT,
     SEGFAULT,
     alive,
     computed,
     run,
+    start,
     with_seeds,
 )
 
@@ -213,9 +215,18 @@ def test_a_rehearsal_refuses_the_study_before_anything_is_written(
     assert computed(log) == []
 
 
-def test_workers_that_cannot_start_are_an_error(tmp_path: Path, study: Study, log: Path) -> None:
-    with pytest.raises(GradprobeError, match="the worker processes end as soon as they start"):
+def test_a_model_of_which_a_worker_dies_is_named(tmp_path: Path, study: Study, log: Path) -> None:
+    reason = r"the model of .* on noise_padded_digits, seed \d cannot be tried: its worker process"
+    with pytest.raises(GradprobeError, match=reason):
         run(study, tmp_path / "results", rehearse="fake_cells:die")
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_script_without_the_guard_is_told_so(tmp_path: Path, study: Study, log: Path) -> None:
+    unguarded = SCRIPT.replace('__name__ == "__main__"', "True")
+    assert unguarded != SCRIPT
+    _, errors = start(tmp_path, study, script=unguarded).communicate()
+    assert "the worker processes end as soon as they start; a script that" in errors
     assert not (tmp_path / "results").exists()
 
 

@@ -56,6 +56,8 @@ class Lost:
         Why, as the rest of a sentence: ``"was ended by SIGKILL"``.
     retries
         How often a cell may be lost like this and be tried again.
+    begun
+        Whether the process had begun the call; if not, it has ended as soon as it started.
 
     Examples
     --------
@@ -65,6 +67,7 @@ class Lost:
 
     cause: str
     retries: int = 1
+    begun: bool = True
 
 
 @dataclass(frozen=True)
@@ -130,7 +133,7 @@ class Engine(Protocol):
         Parameters
         ----------
         function
-            `gradprobe.studies.worker.work` or `gradprobe.studies.worker.call`.
+            One of `gradprobe.studies.worker`, which workers can import.
         place
             ``"module:function"`` of what it will call in turn.
         *arguments

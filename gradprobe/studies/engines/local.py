@@ -199,7 +199,8 @@ class _Worker:
         try:
             message = self.connection.recv()
         except (EOFError, ConnectionResetError):
-            return Lost(f"its worker process {self._how_it_ended()}")
+            begun = self.begun is not None
+            return Lost(f"its worker process {self._how_it_ended()}", begun=begun)
         if isinstance(message, Begun):
             self.begun = replace(message, at=time.monotonic())
             return message
