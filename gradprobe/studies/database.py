@@ -37,6 +37,7 @@ CREATE TABLE cells (
     CHECK ((status = 'finished') = (error IS NULL))
 );
 """
+"""A table is as `gradprobe.studies.tables.encode_table` writes it: Parquet only if it is large."""
 GRID = """
 CREATE TABLE grid (
     study TEXT NOT NULL, position INTEGER NOT NULL, hash TEXT NOT NULL, label TEXT NOT NULL,

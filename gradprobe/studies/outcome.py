@@ -34,7 +34,7 @@ class Computed:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of computing a cell: a table as Parquet, an error, or a checkpoint to go on from.
+    """What came of computing a cell: a table, an error, or a checkpoint to go on from.
 
     Attributes
     ----------
@@ -42,8 +42,8 @@ class Outcome:
         Times in ISO 8601, UTC.
     seconds
         Duration of the computation; of a training that was interrupted, of all its parts.
-    parquet
-        The table; None if there is none.
+    encoded_table
+        As `gradprobe.studies.tables.encode_table` writes it; None if there is none.
     error
         Why it failed; None if it did not.
 
@@ -56,7 +56,7 @@ class Outcome:
     started: str
     finished: str
     seconds: float
-    parquet: bytes | None = None
+    encoded_table: bytes | None = None
     error: str | None = None
 
     @property
@@ -67,7 +67,7 @@ class Outcome:
     @property
     def interrupted(self) -> bool:
         """Whether the computation was asked to stop, and can go on."""
-        return self.parquet is None and self.error is None
+        return self.encoded_table is None and self.error is None
 
 
 @dataclass(frozen=True)

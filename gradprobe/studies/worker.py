@@ -37,6 +37,7 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"
 GRACE_SECONDS = 15.0
 """How long a training may take to write its checkpoint when it is asked to stop."""
 SECONDS_TO_ANSWER = 0.5
+"""How long a process lives on when its training has ended, to send what came of it."""
 TERMINATED = 128 + signal.SIGTERM
 """The exit code of a process that SIGTERM has ended."""
 
@@ -179,18 +180,18 @@ def work(
         As of `gradprobe.studies.workplace.Workplace`.
     """
     started, clock = _now(), time.perf_counter()
-    parquet, error, seconds = None, None, None
+    table, error, seconds = None, None, None
     try:
         workplace = Workplace(checkpoint, STOPPING.is_set, begins_anew)
         computed = _compute(place, specification, workplace)
         if computed is not None:
-            parquet, seconds = _encode(computed.table), computed.seconds
+            table, seconds = _encode(computed.table), computed.seconds
     except GradprobeError as refusal:
         error = str(refusal)
     except Exception:  # a bug, kept with its traceback
         error = traceback.format_exc()
     return Outcome(
-        started, _now(), time.perf_counter() - clock if seconds is None else seconds, parquet, error
+        started, _now(), time.perf_counter() - clock if seconds is None else seconds, table, error
     )
 
 

@@ -190,7 +190,7 @@ class Writer:
             outcome.finished,
             outcome.seconds,
             None if outcome.failed else frame.SCHEMA_VERSION,
-            outcome.parquet,
+            outcome.encoded_table,
             outcome.error,
         )
         self._connection.execute(INSERTION, values)

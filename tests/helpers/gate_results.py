@@ -63,6 +63,6 @@ def store(
             own = fault if fault is not None and fault.model == cell.label else None
             table = edited(measured_table(cell.specification, own))
             moment = "2026-01-01T00:00:00"
-            outcome = Outcome(moment, moment, 0.0, parquet=encode_table(table))
+            outcome = Outcome(moment, moment, 0.0, encoded_table=encode_table(table))
             writer.record(cell, PROVENANCE, outcome)
     return folder

@@ -44,7 +44,7 @@ def folder(tmp_path: Path) -> Path:
     study = parse_study(STUDY, "stored.toml")
     table = example_results(models=1, seeds=1, lengths=[20, 40], units=4).table
     with Writer(tmp_path / "results", study) as writer:
-        outcome = Outcome(**WHEN, seconds=7.0, parquet=encode_table(table))
+        outcome = Outcome(**WHEN, seconds=7.0, encoded_table=encode_table(table))
         provenance = {"versions": {"torch": "2.9"}, "commit": {"hash": "abc", "modified": False}}
         writer.record(cells(study)[0], provenance, outcome)
     return tmp_path / "results"

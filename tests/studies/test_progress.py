@@ -24,7 +24,7 @@ from gradprobe.studies.workplace import Note, Notes, read_note
 
 GRU = Cell("GRU [red]", {"model": "gru", "seed": 3})
 LSTM = Cell("LSTM", {"model": "lstm", "seed": 3})
-DONE = Outcome("", "", 65.2, parquet=b"table")
+DONE = Outcome("", "", 65.2, encoded_table=b"table")
 FAILED = Outcome("", "", 2.0, error="overflow")
 
 
