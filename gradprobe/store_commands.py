@@ -18,7 +18,7 @@ from gradprobe.errors import ArgumentError
 from gradprobe.studies.engines.base import EngineOptions
 from gradprobe.studies.interruption import InterruptedStudyError
 from gradprobe.studies.own_cells import refuse_changed_files, with_cell_files
-from gradprobe.studies.progress import in_brief, in_words, last_line
+from gradprobe.studies.progress import in_brief, in_words, last_line, title
 from gradprobe.studies.status import study_status
 
 if TYPE_CHECKING:
@@ -334,8 +334,7 @@ def closing_failure(
     others = study_status(results, study).others
     command = retry_command(results, study if others else None, cells)
     for cell, reason in summary.failures:
-        place = f"{cell.label} on {cell.task}, seed {cell.seed}"
-        print(f"gradprobe: failed: {place}: {last_line(reason)}", file=sys.stderr)
+        print(f"gradprobe: failed: {title(cell)}: {last_line(reason)}", file=sys.stderr)
         again = f"{command} {cell.hash[:CHARACTERS_OF_A_HASH]}"
         print(f"  to compute it again: {again}", file=sys.stderr)
     return failure(

@@ -11,9 +11,9 @@ import typer
 from gradprobe import reports, studies
 from gradprobe.command import MISSING_RESULTS, failure, reported
 from gradprobe.errors import StudyFileError
-from gradprobe.store_commands import CellsOption  # noqa: TC001 - typer reads it
-from gradprobe.studies.interruption import InterruptedStudyError
+from gradprobe.store_commands import CellsOption, run_cells
 from gradprobe.studies.own_cells import with_cell_files
+from gradprobe.studies.progress import title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,10 +64,9 @@ def tune(
     checked = with_cell_files(studies.load_study(study), cells or ())
     _check(checked)
     folder = Path("results") / checked.name if results is None else results
-    summary = _measured(checked, folder, workers)
+    summary = run_cells(checked, folder, studies.reporter(sys.stderr), workers)
     for cell, reason in summary.failures:
-        place = f"{cell.label} on {cell.task}, seed {cell.seed}"
-        print(f"gradprobe: not measured: {place}: {reason}", file=sys.stderr)
+        print(f"gradprobe: not measured: {title(cell)}: {reason}", file=sys.stderr)
     if summary.finished:
         _tell(folder, output)
     if summary.failures:
@@ -92,18 +91,6 @@ def _check(study: studies.Study) -> None:
         raise StudyFileError(
             f"{study.file_name}: probes: a ranking needs {', '.join(NEEDED)}; add:{lines}"
         )
-
-
-def _measured(study: studies.Study, folder: Path, workers: int | None) -> studies.Summary:
-    with studies.reporter(sys.stderr) as monitor:
-        try:
-            return studies.run_study(study, folder, workers=workers, monitor=monitor)
-        except InterruptedStudyError as error:
-            interruption = error
-    raise failure(
-        f"{interruption}; finished cells are stored, and the same command goes on with the others",
-        interruption.exit_code,
-    )
 
 
 def _tell(folder: Path, output: Path | None) -> None:

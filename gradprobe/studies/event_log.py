@@ -25,8 +25,8 @@ class EventLog(Reporter):
 
     Events are ``checking``, ``planned``, ``begun``, ``keeping``, ``progressed``, ``retried``,
     ``ended``, ``remaining``, ``queueing`` and ``stopping``, with the arguments of `Monitor`'s
-    methods.  A cell is told by ``cell``, its hash, ``model``, ``task``, ``seed`` and
-    ``parameters``.
+    methods; `gradprobe run` ends with ``reported`` and the report's ``path``.  A cell is told by
+    ``cell``, its hash, ``model``, ``task``, ``seed`` and ``parameters``.
 
     Parameters
     ----------

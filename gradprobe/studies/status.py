@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from gradprobe.studies import database
+from gradprobe.studies.progress import last_line
 from gradprobe.studies.workplace import CHECKPOINT_SUFFIX, FOLDER_NAME, Note, Workplace, read_note
 
 COUNTS = """
@@ -60,7 +61,7 @@ class FailedCell:
     @property
     def reason(self) -> str:
         """The last line of the error, which says what happened."""
-        return self.error.strip().rpartition("\n")[2]
+        return last_line(self.error)
 
 
 @dataclass(frozen=True)
