@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from gradprobe.studies.workplace import Note
 
-OWN = ("seed", "streams")
+OF_THE_SEED = ("seed", "streams")
 """The keys of a specification in which a cell differs from its siblings."""
 
 
@@ -25,7 +25,7 @@ def sibling_key(cell: Cell) -> str:
     >>> sibling_key(Cell("GRU", {"model": "gru", "task": "digits_rows", "seed": 1}))
     '{"model":"gru","task":"digits_rows"}'
     """
-    shared = {key: cell.specification[key] for key in cell.specification if key not in OWN}
+    shared = {key: cell.specification[key] for key in cell.specification if key not in OF_THE_SEED}
     return canonical(shared)
 
 
