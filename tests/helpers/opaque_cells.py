@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from gradprobe import models
+
 LENGTH, BATCH, FEATURES, UNITS = 6, 3, 2, 4
 
 
@@ -162,5 +164,13 @@ CELLS: dict[str, tuple[type[Base], Any, str]] = {
 }
 
 
-def draw_inputs(*shape: int) -> Tensor:
-    return torch.randn(*(shape or (LENGTH, BATCH, FEATURES)), generator=torch.Generator())
+def draw_inputs() -> Tensor:
+    return torch.randn(LENGTH, BATCH, FEATURES, generator=torch.Generator().manual_seed(1))
+
+
+def end_to_end(path: models.Trajectory) -> Tensor:
+    """Return ∂s_T/∂s_0 of each sequence, by the step Jacobians."""
+    product = torch.eye(path.model.state_size, dtype=path.model.dtype).expand(path.batch, -1, -1)
+    for jacobian in path.step_jacobians():
+        product = jacobian @ product
+    return product

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from opaque_cells import BATCH, FEATURES, LENGTH, UNITS, Plain, draw_inputs, end_to_end
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
@@ -17,31 +18,6 @@ from gradprobe import models
 from gradprobe.errors import ArgumentError
 from gradprobe.models.working_copy import tensors_of
 from gradprobe.probes.dense_reference import end_to_end_jacobian
-
-LENGTH, BATCH, FEATURES, UNITS = 6, 3, 2, 4
-
-
-class Plain(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.W = nn.Parameter(torch.randn(UNITS, UNITS, generator=generator) / 2)
-        self.U = nn.Parameter(torch.randn(UNITS, FEATURES, generator=generator))
-
-    def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        return torch.tanh(linear(x, self.U) + linear(h, self.W))
-
-
-def draw_inputs() -> Tensor:
-    return torch.randn(LENGTH, BATCH, FEATURES, generator=torch.Generator().manual_seed(1))
-
-
-def end_to_end(path: models.Trajectory) -> Tensor:
-    product = torch.eye(path.model.state_size, dtype=path.model.dtype).expand(path.batch, -1, -1)
-    for jacobian in path.step_jacobians():
-        product = jacobian @ product
-    return product
-
 
 # ---- functions and objects that use modules, and what they share
 

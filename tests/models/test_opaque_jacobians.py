@@ -17,6 +17,7 @@ from opaque_cells import (
     NestedState,
     Plain,
     draw_inputs,
+    end_to_end,
 )
 from torch import Tensor, nn
 
@@ -33,9 +34,7 @@ def test_the_end_to_end_jacobian_is_autograds(case: str) -> None:
     model, inputs = models.adapt(kind(), state_size=state_size), draw_inputs()
     state = torch.randn(BATCH, model.state_size, generator=torch.Generator(), dtype=torch.float64)
     path = models.trace(model, inputs, state)
-    product = torch.eye(model.state_size, dtype=torch.float64).expand(BATCH, -1, -1)
-    for jacobian in path.step_jacobians():
-        product = jacobian @ product
+    product = end_to_end(path)
     assert path.model.jacobian_method == method
     reference = end_to_end_jacobian(path.model, inputs, state)
     torch.testing.assert_close(product, reference, rtol=1e-12, atol=1e-14)

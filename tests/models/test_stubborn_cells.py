@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 import torch
+from opaque_cells import BATCH, FEATURES, UNITS, Plain, draw_inputs, end_to_end
 from torch import Tensor, nn
-from torch.nn.functional import linear
 from torch.nn.utils import parametrizations, prune
 from torch.utils.checkpoint import checkpoint
 
@@ -17,32 +17,6 @@ import gradprobe as gp
 from gradprobe import models
 from gradprobe.errors import ArgumentError, UnsupportedModelError
 from gradprobe.probes.dense_reference import end_to_end_jacobian
-
-LENGTH, BATCH, FEATURES, UNITS = 6, 3, 2, 4
-
-
-class Plain(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        generator = torch.Generator().manual_seed(0)
-        self.W = nn.Parameter(torch.randn(UNITS, UNITS, generator=generator) / 2)
-        self.U = nn.Parameter(torch.randn(UNITS, FEATURES, generator=generator))
-
-    def forward(self, x: Tensor, h: Tensor) -> Tensor:
-        return torch.tanh(linear(x, self.U) + linear(h, self.W))
-
-
-def draw_inputs() -> Tensor:
-    return torch.randn(LENGTH, BATCH, FEATURES, generator=torch.Generator().manual_seed(1))
-
-
-def end_to_end(path: models.Trajectory) -> Tensor:
-    size = path.model.state_size
-    product = torch.eye(size, dtype=path.model.dtype).expand(path.batch, -1, -1)
-    for jacobian in path.step_jacobians():
-        product = jacobian @ product
-    return product
-
 
 # ---- modules of torch.nn whose weights are computed, or which are not what they inherit from
 
