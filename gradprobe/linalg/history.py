@@ -8,6 +8,7 @@ import torch
 
 from gradprobe.linalg.graded import identity_like, take
 from gradprobe.linalg.passage import Passage, composed, rescaled, standstill
+from gradprobe.linalg.spreads import Spreads, without_zeros
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -15,15 +16,30 @@ if TYPE_CHECKING:
 MOST = 24
 """How many stretches are kept apart."""
 
-AT_ONCE = 32
-"""How many notes of d are worked up together: each by itself would cost as much as all of them."""
-
 
 class Stretch(NamedTuple):
-    """Some steps of the way: their passage, d at its end, how many they are."""
+    """Some steps of the way.
+
+    Attributes
+    ----------
+    passage
+        From their start to their end.
+    d
+        At their end.
+    number
+        Which one it was in `Spreads`.
+    changes
+        How often values had become zero by the end, or been lost.
+    widest
+        How far the values had spread on the way, as `Spreads` has it. None: not known yet, or
+        there was no step.
+    """
 
     passage: Passage
     d: Tensor
+    number: int
+    changes: int
+    widest: Tensor | None = None
 
 
 class Sensitivity(NamedTuple):
@@ -59,7 +75,9 @@ class History:
     :math:`B = C^{-1} \mathrm{diag}(e^d) L` and of its transposed inverse, C being the passage from
     t to the end. B is formed at the end of every stretch, where its columns are well scaled.
 
-    At most `MOST` stretches are kept: the two shortest neighbours are joined.
+    At most `MOST` stretches are kept: the neighbours are joined in which least is lost. Inside a
+    stretch, B is not known. Where values lay farther apart there than in the end, by x nats, the
+    steps between have enlarged an error of one of them along another e^x times.
 
     All this holds near the product as it is computed. Where directions that had parted come back
     together, as in thirty steps there and back, they come only as far as rounding lets them, and
@@ -69,44 +87,32 @@ class History:
 
     def __init__(self) -> None:
         self._stretches: list[Stretch] = []
-        self._noted: list[Tensor] = []
-        self._widest: Tensor | None = None
-        self._reversal: Tensor | None = None
-        self._zeros = 0
+        self._fresh: list[Stretch] = []
+        self._spreads = Spreads()
 
     def note(self, d: Tensor, zeros: int = 0, *, anew: bool = False) -> None:
-        """Take note of d on the way, of shape (..., n), in any order, `zeros` of it being −inf.
-
-        With `anew` a direction has been lost since, and what stands in its place is no return.
-        """
-        if zeros != self._zeros or anew:  # what has become zero has not come back
-            self._work_up()
-            self._widest, self._zeros = None, zeros
-        self._noted.append(d)
-        if len(self._noted) >= AT_ONCE:
-            self._work_up()
-
-    def _work_up(self) -> None:
-        """Bring the widest spread and the reversal up to what has been noted."""
-        if not self._noted:
-            return
-        sizes = _without_zeros(torch.stack(self._noted)).sort(dim=-1, descending=True).values
-        spreads = torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]), dim=1)
-        if self._widest is not None:
-            spreads = torch.cat((self._widest.unsqueeze(0), spreads))
-        widest = spreads.cummax(0).values
-        reversal = (widest - spreads).amax(0)
-        self._reversal = reversal if self._reversal is None else self._reversal.maximum(reversal)
-        self._widest, self._noted = widest[-1], []
+        """Take note of d on the way, as `Spreads.note` does."""
+        self._spreads.note(d, zeros, anew=anew)
+        if self._spreads.is_full:
+            self._join()
 
     def append(self, passage: Passage, d: Tensor) -> None:
         """Go on by a passage that ends at d."""
-        self._stretches.append(Stretch(passage, _without_zeros(d)))
-        if len(self._stretches) > MOST:
+        spreads = self._spreads
+        self._fresh.append(Stretch(passage, without_zeros(d), spreads.stretch, spreads.changes))
+        spreads.next_stretch()
+
+    def _join(self) -> None:
+        """See how far the latest stretches had spread, and join all until they are few."""
+        for stretch in self._fresh:
+            widest = self._spreads.taken(stretch.number)
+            self._stretches.append(stretch._replace(widest=widest))
+        self._fresh = []
+        while len(self._stretches) > MOST:
             at = self._least_lost()
             first, second = self._stretches[at : at + 2]
-            both = composed(first.passage, second.passage)
-            self._stretches[at : at + 2] = [Stretch(both, second.d)]
+            self._stretches[at : at + 2] = [_joined(first, second)]
+        self._spreads.keep({stretch.changes for stretch in self._stretches})
 
     def _least_lost(self) -> int:
         """Return which stretch but the last has the smallest share in what has been lost."""
@@ -117,8 +123,8 @@ class History:
     def copied(self) -> History:
         """Return one that can go on apart from this one."""
         twin = History()
-        twin._stretches, twin._noted = list(self._stretches), list(self._noted)
-        twin._widest, twin._reversal, twin._zeros = self._widest, self._reversal, self._zeros
+        twin._stretches, twin._fresh = list(self._stretches), list(self._fresh)
+        twin._spreads = self._spreads.copied()
         return twin
 
     def sensitivity(self, V: Tensor, order: Tensor | None, rank: Tensor) -> Sensitivity:
@@ -133,30 +139,41 @@ class History:
         rank
             How many singular values are not zero by structure, (...), int64.
         """
-        self._work_up()
+        self._join()
         L = torch.linalg.qr(V.mT).R.mT
         zeros = torch.arange(V.shape[-1], device=V.device) >= rank.unsqueeze(-1)
         L = torch.where(zeros.unsqueeze(-2), identity_like(L), L)
         of_steps = torch.zeros(V.shape[:-1], dtype=V.dtype, device=V.device)
         of_product = of_steps + 1.0
         rest = standstill(V, order)
-        for passage, end in reversed(self._stretches):
-            d = -take(end, rest.order)
+        for stretch in reversed(self._stretches):
+            passage = stretch.passage
+            d = -take(stretch.d, rest.order)
             duals = torch.linalg.solve_triangular(rescaled(L, d, d), rest.A, upper=False)
             columns = torch.linalg.inv_ex(duals).inverse.square()
             lengths = duals.square().sum(-1)
             of_steps = of_steps + (passage.loss.unsqueeze(-2) @ columns).squeeze(-2) * lengths
+            of_steps = of_steps + self._lost_inside(stretch, rest.order)
             of_product = of_product.maximum(columns.sum(-2) * lengths)
             rest = composed(passage, rest)
         of_steps, of_product = (
             part.sqrt().nan_to_num(nan=torch.inf) for part in (of_steps, of_product)
         )
-        reversal = torch.zeros_like(of_steps) if self._reversal is None else self._reversal.amax(0)
-        return Sensitivity(of_steps, of_product, reversal, torch.zeros_like(of_steps))
+        reversal, none = self._spreads.reversal(), torch.zeros_like(of_steps)
+        return Sensitivity(of_steps, of_product, none if reversal is None else reversal, none)
+
+    def _lost_inside(self, stretch: Stretch, order: Tensor) -> Tensor:
+        """Return what is lost inside a stretch beyond what its end tells of, (..., n)."""
+        last = self._spreads.last(stretch.changes)
+        if stretch.widest is None or last is None:
+            return torch.zeros_like(stretch.d)
+        back = (stretch.widest - last).clamp(min=0.0).amax(0)
+        return take(stretch.passage.loss, order) * (2 * back).expm1()
 
 
-def _without_zeros(d: Tensor) -> Tensor:
-    """Replace −inf by the smallest other value: any will do that is not far from the others."""
-    zeros = d == -torch.inf
-    smallest = d.masked_fill(zeros, torch.inf).amin(-1, keepdim=True)
-    return torch.where(zeros, smallest.masked_fill(smallest == torch.inf, 0.0), d)
+def _joined(first: Stretch, second: Stretch) -> Stretch:
+    """Return both stretches as one; where values became zero between them, the second's spreads."""
+    widest = second.widest
+    if first.widest is not None and first.changes == second.changes:
+        widest = first.widest if widest is None else first.widest.maximum(widest)
+    return second._replace(passage=composed(first.passage, second.passage), widest=widest)

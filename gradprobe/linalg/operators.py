@@ -56,3 +56,25 @@ def check_step(
     checks.shape(f"step {number}", step, shape)
     if step.dtype != dtype:
         raise ArgumentError(f"step {number} must have dtype {dtype}, got {step.dtype}")
+
+
+def chosen_mask(
+    name: str, chosen: slice | Tensor, size: int, device: torch.device | None = None
+) -> Tensor:
+    """Return which of `size` entries a slice, or a tensor of indices or truth values, chooses.
+
+    Examples
+    --------
+    >>> chosen_mask("rows", slice(1, None), 3).tolist()
+    [False, True, True]
+    """
+    mask = torch.zeros(size, dtype=torch.bool, device=device)
+    try:
+        mask[chosen] = True
+    except (IndexError, TypeError) as error:
+        raise ArgumentError(
+            f"{name} must be a slice or a tensor of indices below {size}, got {chosen!r}"
+        ) from error
+    if not bool(mask.any()):
+        raise ArgumentError(f"{name} must choose at least one of {size}, got {chosen!r}")
+    return mask

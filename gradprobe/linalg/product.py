@@ -10,18 +10,20 @@ import torch
 from torch import Tensor
 
 from gradprobe import checks
-from gradprobe.errors import ArgumentError, NonFiniteError
+from gradprobe.errors import NonFiniteError
 from gradprobe.linalg import graded
 from gradprobe.linalg.delicate import delicate_factors, dense, has_even_columns
 from gradprobe.linalg.errors_of_values import stated_errors
 from gradprobe.linalg.history import History
-from gradprobe.linalg.operators import check_dtype, check_step
+from gradprobe.linalg.operators import check_dtype, check_step, chosen_mask
 from gradprobe.linalg.passage import arrive, onwards, standstill, without_copies
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
+from gradprobe.linalg.rounding_within import RoundingWithin
 from gradprobe.linalg.spectrum import Spectrum
 from gradprobe.linalg.strays import Move, Strays
 from gradprobe.linalg.stride import DELICATE, Stride
+from gradprobe.linalg.stride import LONGEST as LONGEST_STRIDE
 from gradprobe.linalg.structure import Structure
 
 if TYPE_CHECKING:
@@ -120,7 +122,7 @@ class GradedProduct:
         start = identity.expand(*copies, self.size, self.size)
         zeros = torch.zeros(*copies, self.size, dtype=torch.float64, device=device)
         self._at = graded.Graded(start, zeros, start)
-        self._passage = standstill(start)
+        self._passage, self._d = standstill(start), zeros
         self._dead: Tensor | None = None
         self._has_lost = False
         self._history = History()
@@ -134,6 +136,7 @@ class GradedProduct:
         self._U = self._columns = start
         self._pending: list[Tensor | StepOperator] = []
         self._stride = Stride()
+        self._rounding = RoundingWithin(identity, LONGEST_STRIDE)
 
     def absorb(self, step: Tensor | StepOperator) -> None:
         """Replace M by J M.
@@ -183,7 +186,7 @@ class GradedProduct:
         product = self._factored()
         if chosen is None:
             return product._at
-        mask = self._mask("chosen", chosen)
+        mask = chosen_mask("chosen", chosen, self.size, self._at.d.device)
         return graded.transposed(product._block(mask, mask)[0])
 
     def block(self, rows: slice | Tensor, columns: slice | Tensor) -> Spectrum:
@@ -209,7 +212,9 @@ class GradedProduct:
         >>> spectrum.exp().round(decimals=6).tolist()
         [2.0, 1.0]
         """
-        row_mask, column_mask = self._mask("rows", rows), self._mask("columns", columns)
+        device = self._at.d.device
+        row_mask = chosen_mask("rows", rows, self.size, device)
+        column_mask = chosen_mask("columns", columns, self.size, device)
         product = self._factored()
         count = min(int(row_mask.sum()), int(column_mask.sum()))
         block, ranks = product._block(row_mask, column_mask)
@@ -244,21 +249,10 @@ class GradedProduct:
         error = stated_errors(values, sensitivity, rank.cpu(), self.steps, self.dtype)
         return Spectrum(values, error, error <= self.tolerance)
 
-    def _mask(self, name: str, chosen: slice | Tensor) -> Tensor:
-        mask = torch.zeros(self.size, dtype=torch.bool, device=self._at.d.device)
-        try:
-            mask[chosen] = True
-        except (IndexError, TypeError) as error:
-            raise ArgumentError(
-                f"{name} must be a slice or a tensor of indices below {self.size}, got {chosen!r}"
-            ) from error
-        if not bool(mask.any()):
-            raise ArgumentError(f"{name} must choose at least one of {self.size}, got {chosen!r}")
-        return mask
-
     def _multiply(self, step: Tensor | StepOperator, number: int) -> None:
         """Multiply the columns by J, and factor them once there are enough steps."""
         columns = step @ self._perturbation.of_columns(self._columns)
+        self._rounding.go_on(step)
         smallest, largest = torch.stack(columns.abs().amax((-2, -1)).aminmax()).tolist()
         if not math.isfinite(largest):
             raise NonFiniteError(f"step {number} holds NaN or an infinity, or overflows")
@@ -267,13 +261,13 @@ class GradedProduct:
         ordinary = 1 / ORDINARY[self.dtype] < smallest and largest < ORDINARY[self.dtype]
         if len(self._pending) >= self._stride.length or not ordinary:
             self._factor()
+        else:
+            self._rounding.arise(columns)
 
     def _factor(self) -> None:
         """Factor the columns; where too many steps were multiplied, do them again in halves."""
         steps, self._pending = self._pending, []
-        d = self._logarithms()
-        zeros = 0 if self._dead is None else int(self._dead[0].sum())
-        self._history.note(d[0], zeros, anew=self._has_lost)
+        d = self._d
         Y, sizes = self._perturbation.of_product(self._columns)
         order = graded.descending(sizes.columns + d)
         groups = self._structure.groups() if self._structure.grouped else None
@@ -283,12 +277,14 @@ class GradedProduct:
         else:
             factors = graded.factor(Y, order, sizes, groups)
         deficit = self._largest_deficit(factors)
-        calm = deficit < DELICATE and self._structure.full
+        loss, turns = self._rounding.log_loss(factors, len(steps))
+        self._rounding.begin()
+        calm = deficit < DELICATE and self._structure.full and not turns
         if not calm and len(steps) > 1:
             self._repeat(steps)
         elif calm or (deficit < SINGULAR and self._structure.full and has_even_columns(steps[0])):
             self._stride.passed(deficit)
-            self._go_on(factors, d, graded.log_loss(factors, len(steps)))
+            self._go_on(factors, d, loss)
         else:
             step = dense(steps[0])
             self._structure.follow(step, first=self.steps == 0)
@@ -305,6 +301,9 @@ class GradedProduct:
         self._has_lost = bool((log_loss > LOST).any())
         self._dead = None if factors.kept is None else ~factors.kept
         self._U = self._columns = factors.Q
+        self._d = self._logarithms()
+        zeros = 0 if self._dead is None else int(self._dead[0].sum())
+        self._history.note(self._d[0], zeros, anew=self._has_lost)
         self._since += 1
         if self._since >= self._span:
             self._arrive()
@@ -355,7 +354,7 @@ class GradedProduct:
         way = onwards(way._replace(A=inverse), factors, torch.full_like(d, -torch.inf))
         self._history.append(without_copies(way), self._at.d[0])
         self._U = self._columns = self._at.U
-        self._dead = _zeros_of(self._at.d)
+        self._d, self._dead = self._at.d, _zeros_of(self._at.d)
 
     def _logarithms(self) -> Tensor:
         """Return d as it is now, V being left behind."""
@@ -373,6 +372,7 @@ class GradedProduct:
         """Return a copy that has no step left to factor; this product stays as it is."""
         twin = copy.copy(self)
         twin._perturbation, twin._stride = self._perturbation.copied(), copy.copy(self._stride)
+        twin._rounding = copy.copy(self._rounding)
         twin._history, twin._pending = self._history.copied(), list(self._pending)
         twin._structure, twin._strays = copy.copy(self._structure), self._strays.copied()
         while twin._pending:

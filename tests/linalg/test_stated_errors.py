@@ -31,7 +31,7 @@ FULL: dict[str, tuple[Callable[[int], Steps], float]] = {
     "saturating tanh": (lambda seed: tanh_network(12, 60, seed, gain=1 + seed), 1e-8),
     "uneven columns": (lambda seed: pre_activation_network(12, 40, seed, gain=1 + seed), 1e-6),
     "orthogonal": (lambda seed: orthogonal(12, 150, seed), 1e-12),
-    "clusters": (lambda seed: clusters(12, 100, seed), 1e-12),
+    "clusters": (lambda seed: clusters(12, 100, seed), 2e-12),
     "explosive": (lambda seed: explosive(12, 80, seed), 1e-8),
     "lstm, forget bias 1": (lambda seed: lstm(6, 80, seed), 1e-6),
     "lstm, forget bias 5": (lambda seed: lstm(6, 80, seed, forget_bias=5.0), 1e-6),

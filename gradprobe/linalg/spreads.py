@@ -1,0 +1,126 @@
+"""How far apart the values of a product lie on its way, and how far they have come back."""
+
+from __future__ import annotations
+
+import copy
+from itertools import groupby
+
+import torch
+from torch import Tensor
+
+AT_ONCE = 32
+"""How many notes of d are worked up together: each by itself would cost as much as all of them."""
+
+
+class Spreads:
+    """The spreads of the values, to the largest and to the smallest of them, stretch by stretch.
+
+    Attributes
+    ----------
+    stretch
+        The number of the stretch that is on the way, from 0.
+    changes
+        How often values have become zero, or have been lost: what was before cannot come back.
+
+    Examples
+    --------
+    >>> spreads = Spreads()
+    >>> for smallest in (-1.0, -9.0, -7.0):
+    ...     spreads.note(torch.tensor([0.0, smallest], dtype=torch.float64))
+    >>> spreads.reversal().tolist()
+    [2.0, 2.0]
+    """
+
+    def __init__(self) -> None:
+        self._noted: list[tuple[int, Tensor]] = []
+        self._widest: Tensor | None = None
+        self._reversal: Tensor | None = None
+        self._zeros = 0
+        self._of_stretches: dict[int, Tensor] = {}
+        self._last: dict[int, Tensor] = {}
+        self.stretch, self.changes = 0, 0
+
+    def copied(self) -> Spreads:
+        """Return one that can go on apart from this one."""
+        twin = copy.copy(self)
+        twin._noted, twin._of_stretches = list(self._noted), dict(self._of_stretches)
+        twin._last = dict(self._last)
+        return twin
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there are enough notes to work up."""
+        return len(self._noted) >= AT_ONCE
+
+    def next_stretch(self) -> None:
+        """End the stretch that is on the way, and begin another."""
+        self.stretch += 1
+
+    def note(self, d: Tensor, zeros: int = 0, *, anew: bool = False) -> None:
+        """Take note of d on the way, of shape (..., n), in any order, `zeros` of it being −inf.
+
+        With `anew` a direction has been lost since, and what stands in its place is no return.
+        """
+        if zeros != self._zeros or anew:  # what has become zero has not come back
+            self._work_up()
+            self._widest, self._zeros = None, zeros
+            self._of_stretches.pop(self.stretch, None)
+            self.changes += 1
+        self._noted.append((self.stretch, d))
+
+    def reversal(self) -> Tensor | None:
+        """Return by how much either spread has shrunk again from its widest, (..., n).
+
+        None if nothing has been noted.
+        """
+        self._work_up()
+        return None if self._reversal is None else self._reversal.amax(0)
+
+    def taken(self, stretch: int) -> Tensor | None:
+        """Return the widest spreads of a stretch, (2, ..., n), and forget them.
+
+        None if nothing has been noted in it.
+        """
+        self._work_up()
+        return self._of_stretches.pop(stretch, None)
+
+    def last(self, changes: int) -> Tensor | None:
+        """Return the last spreads before there were more changes, (2, ..., n)."""
+        return self._last.get(changes)
+
+    def keep(self, changes: set[int]) -> None:
+        """Forget the last spreads but those that may still be asked for."""
+        wanted = changes | {self.changes}
+        self._last = {key: last for key, last in self._last.items() if key in wanted}
+
+    def _work_up(self) -> None:
+        """Bring the widest spreads and the reversal up to what has been noted."""
+        if not self._noted:
+            return
+        spreads = spreads_of(torch.stack([d for _, d in self._noted]))
+        self._last[self.changes] = spreads[-1]
+        start = 0
+        for stretch, group in groupby(stretch for stretch, _ in self._noted):
+            end = start + len(list(group))
+            widest, before = spreads[start:end].amax(0), self._of_stretches.get(stretch)
+            self._of_stretches[stretch] = widest if before is None else widest.maximum(before)
+            start = end
+        if self._widest is not None:
+            spreads = torch.cat((self._widest.unsqueeze(0), spreads))
+        widest = spreads.cummax(0).values
+        reversal = (widest - spreads).amax(0)
+        self._reversal = reversal if self._reversal is None else self._reversal.maximum(reversal)
+        self._widest, self._noted = widest[-1], []
+
+
+def spreads_of(d: Tensor) -> Tensor:
+    """Return largest − d and d − smallest for d of shape (m, ..., n), sorted: (m, 2, ..., n)."""
+    sizes = without_zeros(d).sort(dim=-1, descending=True).values
+    return torch.stack((sizes[..., :1] - sizes, sizes - sizes[..., -1:]), dim=1)
+
+
+def without_zeros(d: Tensor) -> Tensor:
+    """Replace −inf by the smallest other value: any will do that is not far from the others."""
+    zeros = d == -torch.inf
+    smallest = d.masked_fill(zeros, torch.inf).amin(-1, keepdim=True)
+    return torch.where(zeros, smallest.masked_fill(smallest == torch.inf, 0.0), d)
