@@ -76,6 +76,16 @@ class Spreads:
         self._work_up()
         return None if self._reversal is None else self._reversal.amax(0)
 
+    def returned(self) -> Tensor | None:
+        """Return by how much the last spreads are narrower than the widest, (..., n).
+
+        None if nothing has been noted.
+        """
+        self._work_up()
+        if self._widest is None:
+            return None
+        return (self._widest - self._last[self.changes]).amax(0)
+
     def taken(self, stretch: int) -> Tensor | None:
         """Return the widest spreads of a stretch, (2, ..., n), and forget them.
 

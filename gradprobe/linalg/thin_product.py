@@ -10,6 +10,7 @@ from gradprobe import checks
 from gradprobe.errors import ArgumentError, NonFiniteError
 from gradprobe.linalg import graded
 from gradprobe.linalg.reduction import log_singular_values
+from gradprobe.linalg.spreads import Spreads
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -60,6 +61,7 @@ class ThinProduct:
         start = identity.expand(*batch, count, count)
         self._small = graded.Graded(start, zeros, start)
         self._lost = zeros
+        self._spreads = Spreads()
         self.steps = 0
 
     def absorb(self, step: Tensor | StepOperator) -> None:
@@ -82,6 +84,7 @@ class ThinProduct:
         factors = graded.factor(R, graded.descending(sizes.columns + self._small.d), sizes)
         self._lost = self._lost_now(columns, factors)
         self._keep(Q, graded.join(self._small, factors))
+        self._spreads.note(self._small.d, int((self._small.d == -torch.inf).sum()))
         if bool(torch.linalg.matrix_norm(self._small.V).amax() ** 2 > GROWTH * R.shape[-1]):
             self._sort()
             self._keep(self._U, graded.refactored(self._small._replace(U=self._identity())))
@@ -108,9 +111,14 @@ class ThinProduct:
         self._keep(self._U, graded.sorted_by_size(self._small._replace(U=self._identity())))
 
     def rounding(self) -> Tensor:
-        """Return how far rounding has moved each log value, (*batch_shape, k); inf if lost."""
+        """Return how far rounding has moved each log value, (*batch_shape, k); inf if lost.
+
+        Where values lay farther apart on the way than in the end, by x nats, the steps between have
+        enlarged an error of one of them along another e^x times.
+        """
         self._sort()
-        return self._lost.sqrt()
+        returned = self._spreads.returned()
+        return self._lost.sqrt() * (1.0 if returned is None else returned.exp())
 
     def directions(self) -> Tensor:
         """Return U, sorted: the directions into which M Q maps, the most stretched ones first."""

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from gradprobe.linalg import GradedProduct
+from gradprobe.linalg.leading_values import LinearMap, leading_singular_values
 
 Steps = list[NDArray[np.float64]]
 
@@ -98,3 +99,15 @@ def test_equal_values_share_the_error_of_the_worst_of_them() -> None:
     steps = turning_once(6, 31, 7, seed=31)
     error = families.absorbed(steps).log_singular_values().error
     assert float(error.max() / error.min()) < 1.1
+
+
+@pytest.mark.parametrize(("before", "steps"), [(40, 7), (46, 7), (31, 7)])
+def test_a_turn_is_told_by_the_leading_values(before: int, steps: int) -> None:
+    product = turning_once(6, before, steps, seed=before)
+    matrices = [torch.from_numpy(step) for step in product]
+    there_and_back = LinearMap(
+        lambda: matrices, lambda: [step.mT for step in reversed(matrices)], 6, (), torch.float64
+    )
+    generator = torch.Generator().manual_seed(0)
+    leading = leading_singular_values(there_and_back, 2, generator=generator)
+    families.assert_honest(leading.spectrum, families.reference(product)[:2])
