@@ -73,6 +73,8 @@ def by_verdict(judged: pd.DataFrame, noun: str = "model") -> list[Markup]:
     >>> rows = pd.DataFrame({"gain": [-20.0, -30.0], "verdict": "vanishes"}, index=["a", "b"])
     >>> print(by_verdict(rows)[0].striptags())
     It vanishes in 2 models, from ×e−30.0 (b) to ×e−20.0 (a).
+    >>> print(by_verdict(rows[:1], "case")[0].striptags())
+    It vanishes in 1 case, to ×e−20.0 (a).
     """
     sentences = []
     for verdict in Verdict:
@@ -85,8 +87,10 @@ def by_verdict(judged: pd.DataFrame, noun: str = "model") -> list[Markup]:
                 Markup("{} ({})").format(_times(gain), series_name(name))
                 for name, gain in group["gain"].iloc[[0, -1]].items()
             ]
-            text = Markup("It {} in {}, from {} to {}.")
-            sentences.append(text.format(str(verdict), plural(len(group), noun), *ends))
+            range_ = Markup("from {} to {}") if len(group) > 1 else Markup("to {}")
+            text = Markup("It {} in {}, {}.")
+            counted = plural(len(group), noun)
+            sentences.append(text.format(str(verdict), counted, range_.format(*ends)))
     return sentences
 
 
