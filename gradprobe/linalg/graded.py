@@ -113,10 +113,11 @@ def descending(values: Tensor) -> Tensor | None:
     return values.argsort(dim=-1, descending=True, stable=True)
 
 
-def sizes_of(matrix: Tensor) -> Sizes:
-    """Return the sizes of rows and columns."""
-    absolute = matrix.abs()
-    rows, columns = absolute.amax(-1).double().log(), absolute.amax(-2).double().log()
+def sizes_of(matrix: Tensor, absolute: Tensor | None = None, rows: Tensor | None = None) -> Sizes:
+    """Return the sizes of rows and columns; `absolute` values and largest by `rows` if known."""
+    absolute = matrix.abs() if absolute is None else absolute
+    rows = absolute.amax(-1) if rows is None else rows
+    rows, columns = rows.double().log(), absolute.amax(-2).double().log()
     return Sizes(rows, columns, rows.sort(descending=True).values)
 
 
@@ -149,10 +150,10 @@ def _factor_in_groups(Y: Tensor, order: Tensor | None, sizes: Sizes, groups: Gro
     rows = sizes.rows.gather(-1, row_order).gather(-1, back)
     largest = largest_of_group(sizes.rows, groups).gather(-1, order)
     columns = sizes.columns.gather(-1, order)
-    return UpperFactor(Q, R, _log_diagonal(R), order, rows, columns, largest)
+    return UpperFactor(Q, R, log_diagonal_of(R), order, rows, columns, largest)
 
 
-def factor_calm(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
+def factor_calm(Y: Tensor, order: Tensor | None, sizes: Sizes, *, even: bool) -> UpperFactor:
     """Do the same in three quarters of the time, of use only if all deficits turn out small.
 
     Q = Y R^−1 satisfies Q R = Y to rounding, each row relative to its own size, as |R^−1| |R| does
@@ -161,7 +162,6 @@ def factor_calm(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
     """
     # Both routines want it column by column, and would copy it so themselves.
     columns = take_rows(Y.mT.contiguous(), order).mT
-    even = float((sizes.sorted_rows[..., 0] - sizes.sorted_rows[..., -1]).max()) < EVEN
     R = torch.geqrf(columns if even else take_rows(columns, descending(sizes.rows)))[0].triu_()
     Q = torch.linalg.solve_triangular(R, columns, upper=True, left=False)
     return _upper_factor(Q, R, order, sizes)
@@ -169,10 +169,11 @@ def factor_calm(Y: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
 
 def _upper_factor(Q: Tensor, R: Tensor, order: Tensor | None, sizes: Sizes) -> UpperFactor:
     rows, columns = sizes.sorted_rows, take(sizes.columns, order)
-    return UpperFactor(Q, R, _log_diagonal(R), order, rows, columns, rows[..., :1])
+    return UpperFactor(Q, R, log_diagonal_of(R), order, rows, columns, rows[..., :1])
 
 
-def _log_diagonal(R: Tensor) -> Tensor:
+def log_diagonal_of(R: Tensor) -> Tensor:
+    """Return log |r_ii|, float64."""
     return R.diagonal(dim1=-2, dim2=-1).abs().double().log()
 
 
@@ -286,7 +287,8 @@ def graded_lower(L: Tensor, d: Tensor) -> Tensor:
     """Return diag(e^d) L diag(e^−d); rows whose d is −inf become rows of the identity."""
     alive = (d != -torch.inf).unsqueeze(-1)
     gap = (d.unsqueeze(-1) - d.unsqueeze(-2)).masked_fill(~alive, 0.0)
-    return torch.where(alive, L.tril() * gap.tril().exp().to(L.dtype), identity_like(L))
+    lower = exponential_(gap.tril_()).to(L.dtype).mul_(L).tril_()
+    return torch.where(alive, lower, identity_like(L))
 
 
 def truncated(

@@ -140,7 +140,7 @@ class History:
             How many singular values are not zero by structure, (...), int64.
         """
         self._join()
-        L = torch.linalg.qr(V.mT).R.mT
+        L = torch.linalg.qr(V.mT, mode="r").R.mT
         zeros = torch.arange(V.shape[-1], device=V.device) >= rank.unsqueeze(-1)
         L = torch.where(zeros.unsqueeze(-2), identity_like(L), L)
         of_steps = torch.zeros(V.shape[:-1], dtype=V.dtype, device=V.device)

@@ -9,6 +9,7 @@ the errors that steps before s have left.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import torch
@@ -27,19 +28,23 @@ class Passage(NamedTuple):
     Attributes
     ----------
     A
-        (..., n, n); the entries of row i in column order_i are ±1 to rounding.
+        (..., n, n); the entries of row i in column order_i are ±1 to rounding. Not `graded`: the
+        map itself.
     growth
         (..., n), float64.
     order
         Which of the earlier vectors each later one continues, (..., n), int64.
     loss
         Sum over the steps of e^(2 `graded.log_loss`), for each of the later vectors, (..., n).
+    graded
+        False as long as the growth may be left in A, whose rows then differ by as much.
     """
 
     A: Tensor
     growth: Tensor
     order: Tensor
     loss: Tensor
+    graded: bool = True
 
 
 def standstill(like: Tensor, order: Tensor | None = None) -> Passage:
@@ -55,15 +60,32 @@ def standstill(like: Tensor, order: Tensor | None = None) -> Passage:
 
 def onwards(passage: Passage, factors: UpperFactor, log_loss: Tensor) -> Passage:
     """Go on by the step whose factors are given, and whose loss has these logarithms."""
-    before, A = take(passage.growth, factors.order), take_rows(passage.A, factors.order)
+    before = take(passage.growth, factors.order)
     growth = before + factors.log_diagonal
-    upper = graded_upper(factors.R, before, growth) @ A
+    if not passage.graded and (factors.kept is not None or not _in_range(growth, passage.A)):
+        passage = with_grading(passage)
+    A = take_rows(passage.A, factors.order)
+    upper = graded_upper(factors.R, before, growth) if passage.graded else factors.R
+    upper = upper @ A
     if factors.kept is not None:
         growth = torch.where(factors.kept, growth, before)
         upper = torch.where(factors.kept.unsqueeze(-1), upper, A)
         log_loss = log_loss.masked_fill(~factors.kept, -torch.inf)
     loss = take(passage.loss, factors.order) + (2 * log_loss).exp()
-    return Passage(upper, growth, take(passage.order, factors.order), loss)
+    return Passage(upper, growth, take(passage.order, factors.order), loss, passage.graded)
+
+
+def _in_range(growth: Tensor, A: Tensor) -> bool:
+    """Return whether the growth can be left in A, and nothing that matters underflows."""
+    return float(growth.abs().max()) < math.log(torch.finfo(A.dtype).max) / 4
+
+
+def with_grading(passage: Passage) -> Passage:
+    """Take the growth out of A if it still is in it."""
+    if passage.graded:
+        return passage
+    A = passage.A * (-passage.growth).exp().to(passage.A.dtype).unsqueeze(-1)
+    return passage._replace(A=A, graded=True)
 
 
 def composed(first: Passage, second: Passage) -> Passage:
@@ -91,8 +113,8 @@ def arrive(d: Tensor, V: Tensor, passage: Passage, dead: Tensor | None) -> tuple
 
 def without_copies(passage: Passage) -> Passage:
     """Return the passage of the product itself, the first of all copies, in float64."""
-    own = Passage(*(part[0] for part in passage))
-    return own._replace(A=own.A.double())
+    A, growth, order, loss = (part[0] for part in passage[:4])
+    return Passage(A.double(), growth, order, loss, passage.graded)
 
 
 def rescaled(A: Tensor, rows: Tensor, columns: Tensor) -> Tensor:

@@ -58,10 +58,15 @@ class Perturbation:
         """Return (I + cuβ) U."""
         return U * self._diagonal() if self._entries else U
 
-    def of_product(self, Y: Tensor) -> tuple[Tensor, Sizes]:
-        """Return (I + cuα) Y plus the backward error of its factorisation, and Y's sizes."""
+    def of_product(
+        self, Y: Tensor, absolute: Tensor | None = None, rows: Tensor | None = None
+    ) -> tuple[Tensor, Sizes]:
+        """Return (I + cuα) Y plus the backward error of its factorisation, and Y's sizes.
+
+        The absolute values of Y, and the largest of each row, are given if they are known.
+        """
         if not self._entries:
-            return Y, sizes_of(Y)
+            return Y, sizes_of(Y, absolute, rows)
         Y = Y * self._diagonal()
         sizes = sizes_of(Y)
         return self._add_backward_error(Y, sizes), sizes

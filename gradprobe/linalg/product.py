@@ -16,13 +16,13 @@ from gradprobe.linalg.delicate import delicate_factors, dense, has_even_columns
 from gradprobe.linalg.errors_of_values import stated_errors
 from gradprobe.linalg.history import History
 from gradprobe.linalg.operators import check_dtype, check_step, chosen_mask
-from gradprobe.linalg.passage import arrive, onwards, standstill, without_copies
+from gradprobe.linalg.passage import arrive, onwards, standstill, with_grading, without_copies
 from gradprobe.linalg.perturbation import Perturbation
 from gradprobe.linalg.reduction import log_singular_values
 from gradprobe.linalg.rounding_within import RoundingWithin
 from gradprobe.linalg.spectrum import Spectrum
 from gradprobe.linalg.strays import Move, Strays
-from gradprobe.linalg.stride import DELICATE, Stride
+from gradprobe.linalg.stride import DELICATE, SEVERAL, Stride
 from gradprobe.linalg.stride import LONGEST as LONGEST_STRIDE
 from gradprobe.linalg.structure import Structure
 
@@ -122,7 +122,8 @@ class GradedProduct:
         start = identity.expand(*copies, self.size, self.size)
         zeros = torch.zeros(*copies, self.size, dtype=torch.float64, device=device)
         self._at = graded.Graded(start, zeros, start)
-        self._passage, self._d = standstill(start), zeros
+        self._passage = self._standstill = standstill(start)._replace(graded=False)
+        self._d = zeros
         self._dead: Tensor | None = None
         self._has_lost = False
         self._history = History()
@@ -253,13 +254,19 @@ class GradedProduct:
         """Multiply the columns by J, and factor them once there are enough steps."""
         columns = step @ self._perturbation.of_columns(self._columns)
         self._rounding.go_on(step)
-        smallest, largest = torch.stack(columns.abs().amax((-2, -1)).aminmax()).tolist()
-        if not math.isfinite(largest):
+        self._absolute = columns.abs()
+        self._rows = self._absolute.amax(-1)
+        smallest, largest = torch.stack(self._rows.aminmax(dim=-1)).flatten(1).tolist()
+        if not all(map(math.isfinite, largest)):
             raise NonFiniteError(f"step {number} holds NaN or an infinity, or overflows")
         self._columns = columns
         self._pending.append(step)
-        ordinary = 1 / ORDINARY[self.dtype] < smallest and largest < ORDINARY[self.dtype]
-        if len(self._pending) >= self._stride.length or not ordinary:
+        ordinary = 1 / ORDINARY[self.dtype] < min(largest) <= max(largest) < ORDINARY[self.dtype]
+        ratios = (
+            high / low if low else math.inf for low, high in zip(smallest, largest, strict=True)
+        )
+        self._spread = math.log(max(ratios))
+        if not self._stride.multiplied(self._spread) or not ordinary:
             self._factor()
         else:
             self._rounding.arise(columns)
@@ -268,22 +275,23 @@ class GradedProduct:
         """Factor the columns; where too many steps were multiplied, do them again in halves."""
         steps, self._pending = self._pending, []
         d = self._d
-        Y, sizes = self._perturbation.of_product(self._columns)
+        Y, sizes = self._perturbation.of_product(self._columns, self._absolute, self._rows)
         order = graded.descending(sizes.columns + d)
         groups = self._structure.groups() if self._structure.grouped else None
         # A column that is zero would be divided by what rounding has left of it.
         if self._dead is None and groups is None:
-            factors = graded.factor_calm(Y, order, sizes)
+            factors = graded.factor_calm(Y, order, sizes, even=self._spread < graded.EVEN)
         else:
             factors = graded.factor(Y, order, sizes, groups)
         deficit = self._largest_deficit(factors)
         loss, turns = self._rounding.log_loss(factors, len(steps))
         self._rounding.begin()
-        calm = deficit < DELICATE and self._structure.full and not turns
+        limit = SEVERAL if len(steps) > 1 else DELICATE
+        calm = deficit < limit and self._structure.full and not turns
+        self._stride.factored(deficit, passed=calm)
         if not calm and len(steps) > 1:
             self._repeat(steps)
         elif calm or (deficit < SINGULAR and self._structure.full and has_even_columns(steps[0])):
-            self._stride.passed(deficit)
             self._go_on(factors, d, loss)
         else:
             step = dense(steps[0])
@@ -298,7 +306,6 @@ class GradedProduct:
         log_loss = self._with_strays(factors, d, log_loss)
         factors = graded.without_zeros(factors, self._dead)
         self._passage = onwards(self._passage, factors, log_loss)
-        self._has_lost = bool((log_loss > LOST).any())
         self._dead = None if factors.kept is None else ~factors.kept
         self._U = self._columns = factors.Q
         self._d = self._logarithms()
@@ -310,23 +317,29 @@ class GradedProduct:
 
     def _with_strays(self, factors: graded.UpperFactor, d: Tensor, log_loss: Tensor) -> Tensor:
         """Go on to the basis of these factors; return the loss, what has strayed included."""
+        self._structure.reordered(factors.order)
+        followed = self._dead is not None or factors.kept is not None
+        self._has_lost = followed or not float(log_loss.max()) <= LOST
+        if not self._has_lost:
+            return log_loss
         # A column of which nothing is left is one of rounding errors: it cannot be worse.
         log_loss = log_loss.clamp(max=-math.log(torch.finfo(self.dtype).eps))
-        self._structure.reordered(factors.order)
-        if self._dead is None and factors.kept is None:
-            return log_loss
-        strayed = self._strays.step(self._move(factors, d, log_loss))
-        return torch.logaddexp(2 * log_loss, strayed.log()) / 2
+        if followed:
+            strayed = self._strays.step(self._move(factors, d, log_loss))
+            log_loss = torch.logaddexp(2 * log_loss, strayed.log()) / 2
+        self._has_lost = bool((log_loss > LOST).any())
+        return log_loss
 
     def _move(self, factors: graded.UpperFactor, d: Tensor, log_loss: Tensor) -> Move:
         return Move(factors, d, log_loss, self._structure.within_reach()).without_copies()
 
     def _arrive(self) -> None:
         """Let V absorb what has been passed; restore its condition where that has grown."""
-        d, V = arrive(self._at.d, self._at.V, self._passage, self._dead)
+        passage = with_grading(self._passage)
+        d, V = arrive(self._at.d, self._at.V, passage, self._dead)
         self._at = graded.Graded(self._U, d, V)
-        self._history.append(without_copies(self._passage), d[0])
-        self._passage, self._since = standstill(V), 0
+        self._history.append(without_copies(passage), d[0])
+        self._passage, self._since = self._standstill, 0
         growth = float(torch.linalg.matrix_norm(V).amax() ** 2) / self.size
         if growth > GROWTH:
             self._refactor()
@@ -363,7 +376,6 @@ class GradedProduct:
 
     def _repeat(self, steps: list[Tensor | StepOperator]) -> None:
         """Take the steps since the last factorisation again, fewer at a time."""
-        self._stride.failed()
         self._columns = self._U
         for number, step in enumerate(steps, self.steps + 2 - len(steps)):
             self._multiply(step, number)

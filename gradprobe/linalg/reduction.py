@@ -1,6 +1,6 @@
 r"""Singular values of diag(e^d) V by sweeps of graded factorisations and Jacobi on the rest.
 
-A sweep (`graded.refactored`) multiplies the coupling of two values that lie g nats apart by about
+A sweep multiplies the coupling of two values that lie g nats apart by about
 e^(−2g). After a few of them only close values still mix. Their blocks, shifted into the range of
 floating point, go to LAPACK's preconditioned one-sided Jacobi method, whose values have high
 relative accuracy for a well-conditioned matrix times a diagonal one, however graded (Drmač and
@@ -16,12 +16,23 @@ import torch
 from scipy.linalg import lapack
 
 from gradprobe.errors import NonFiniteError
-from gradprobe.linalg.graded import Graded, refactored, sorted_by_size
+from gradprobe.linalg.graded import (
+    descending,
+    graded_lower,
+    graded_upper,
+    log_diagonal_of,
+    sizes_of,
+    take,
+    take_columns,
+    take_rows,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor
+
+    from gradprobe.linalg.graded import Graded
 
 SWEEPS = 3
 DECOUPLED = 12.0  # nats: e^(-2 · SWEEPS · DECOUPLED) is far below rounding
@@ -31,16 +42,32 @@ MARGIN = 40.0  # nats on both sides of a window, whose values are not taken from
 
 def log_singular_values(graded: Graded) -> Tensor:
     """Return the logarithms of the singular values of U diag(e^d) V, descending, on the CPU."""
-    matrix = Graded(*(factor.detach().cpu().double() for factor in graded))
+    d, V = (factor.detach().cpu().double() for factor in (graded.d, graded.V))
     for _ in range(SWEEPS):
-        matrix = refactored(matrix)
-    matrix = sorted_by_size(matrix)
-    size = matrix.d.shape[-1]
-    logs = matrix.d.reshape(-1, size).numpy()
-    rows = matrix.V.reshape(-1, size, size).numpy()
-    # After a sweep V = R W with R upper triangular; the orthogonal W does not matter.
-    values = np.stack([graded_values(d, V) for d, V in zip(logs, rows, strict=True)])
-    return torch.from_numpy(values).reshape(matrix.d.shape)
+        d, V = swept(d, V)
+    order = descending(d)
+    d, V = take(d, order), take_rows(V, order)
+    size = d.shape[-1]
+    logs, rows = d.reshape(-1, size).numpy(), V.reshape(-1, size, size).numpy()
+    values = np.stack([graded_values(*pair) for pair in zip(logs, rows, strict=True)])
+    return torch.from_numpy(values).reshape(d.shape)
+
+
+def swept(d: Tensor, V: Tensor) -> tuple[Tensor, Tensor]:
+    """Return d' and V' such that diag(e^d') V' has the singular values of diag(e^d) V.
+
+    V = L W gives diag(e^d) V = L' diag(e^d) W with L'_ij = L_ij e^(d_i − d_j), |L'| ≤ |L| when d
+    descends; and L' diag(e^d) = Q diag(e^d') V', its columns sorted. W and Q do not matter.
+    """
+    order = descending(d)
+    d, V = take(d, order), take_rows(V, order)
+    L = graded_lower(torch.linalg.qr(V.mT, mode="r").R.mT, d)
+    sizes = sizes_of(L)
+    order = descending(sizes.columns + d)
+    rows = take_rows(take_columns(L, order), descending(sizes.rows))
+    R, d = torch.linalg.qr(rows, mode="r").R, take(d, order)
+    after = d + log_diagonal_of(R)
+    return after, graded_upper(R, d, after)
 
 
 def graded_values(d: np.ndarray, V: np.ndarray) -> np.ndarray:

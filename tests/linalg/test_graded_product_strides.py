@@ -16,18 +16,19 @@ def near_identity(size: int, steps: int) -> Steps:
     return [np.eye(size) + 0.01 * slope * (W - W.T - 0.1 * np.eye(size)) for slope in slopes]
 
 
-def product_and_strides(steps: Steps) -> tuple[GradedProduct, list[int]]:
-    product, strides = GradedProduct(steps[0].shape[0]), []
+def product_and_waiting(steps: Steps) -> tuple[GradedProduct, list[int]]:
+    """Return the product, and how many steps waited to be factored after each one."""
+    product, waiting = GradedProduct(steps[0].shape[0]), []
     for step in steps:
         product.absorb(torch.from_numpy(step))
-        strides.append(product._stride.length)
-    return product, strides
+        waiting.append(len(product._pending))
+    return product, waiting
 
 
 def test_well_conditioned_steps_are_multiplied_before_they_are_factored() -> None:
     steps = near_identity(12, 203)
-    product, strides = product_and_strides(steps)
-    assert max(strides) == 16
+    product, waiting = product_and_waiting(steps)
+    assert max(waiting) == 15
     spectrum = product.log_singular_values()
     exact = reference(steps)
     assert_honest(spectrum, exact)
@@ -37,13 +38,24 @@ def test_well_conditioned_steps_are_multiplied_before_they_are_factored() -> Non
 
 def test_a_stride_that_meets_ill_conditioned_steps_is_taken_back() -> None:
     steps = orthogonal(12, 72) + tanh_network(12, 80, gain=2.0)
-    product, strides = product_and_strides(steps)
-    assert strides[60] == 16
-    assert strides[-1] <= 2
+    product, waiting = product_and_waiting(steps)
+    assert max(waiting[:72]) == 15
+    assert max(waiting[-40:]) <= 1
     spectrum = product.log_singular_values()
     exact = reference(steps)
     assert_honest(spectrum, exact)
     np.testing.assert_allclose(spectrum.log_singular_values, exact, rtol=0, atol=1e-10)
+
+
+def test_moderate_steps_are_multiplied_in_twos_at_no_cost_in_digits() -> None:
+    steps = tanh_network(16, 200)
+    product, waiting = product_and_waiting(steps)
+    assert waiting.count(1) > 50
+    spectrum = product.log_singular_values()
+    exact = reference(steps)
+    assert_honest(spectrum, exact)
+    np.testing.assert_allclose(spectrum.log_singular_values, exact, rtol=0, atol=1e-11)
+    assert float(spectrum.error.max()) < 2e-10
 
 
 def test_a_zero_row_within_a_stride_still_bounds_the_rank() -> None:
