@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 RESAMPLES = 10_000
-"""How many bootstrap samples the interval of a correlation is taken from."""
+"""How many bootstrap samples the interval of a correlation is taken from; and permutations."""
 
 SEED = 0
-"""Of the bootstrap."""
+"""Of the bootstrap and of the permutations."""
 
 FEWEST = 4
 """With fewer models than this no correlation is told."""
@@ -44,6 +44,8 @@ class Relation(NamedTuple):
     correlation, low, high
         Spearman's, and its 95 % bootstrap interval; NaN if there are too few models, or nothing
         to rank.
+    p_value
+        How often shuffled accuracies correlate as strongly, either way round; NaN likewise.
     unresolved
         How many models were left out, since the arithmetic did not determine their gain.
     """
@@ -55,6 +57,7 @@ class Relation(NamedTuple):
     correlation: float
     low: float
     high: float
+    p_value: float
     unresolved: int
 
 
@@ -65,7 +68,9 @@ def relations(table: pd.DataFrame, trainings: pd.DataFrame) -> list[Relation]:
     over T steps, less where it shrinks or grows.  A model's is the median over its seeds and
     sequences, and so is its accuracy.  A diverged training counts as less accurate than every
     other.  The interval is the percentile bootstrap over models: 10,000 samples with replacement,
-    drawn from a generator with seed 0; samples in which all models rank alike are left out.
+    drawn from a generator with seed 0; samples in which all models rank alike are left out.  Of few
+    models it is too short, of four in the same order a single point: so whether there is a relation
+    is judged by a permutation test.
 
     Parameters
     ----------
@@ -121,6 +126,7 @@ def _relation(task: str, rows: pd.DataFrame) -> Relation:
         correlation,
         low,
         high,
+        p_value(medians),
         unresolved,
     )
 
@@ -144,6 +150,37 @@ def spearman(pairs: NDArray[np.float64]) -> tuple[float, float, float]:
         return nothing, nothing, nothing
     low, high = np.quantile(again, [0.025, 0.975])
     return whole, float(low), float(high)
+
+
+def p_value(pairs: NDArray[np.float64]) -> float:
+    """Return the two-sided p-value of Spearman's rank correlation, by permutations.
+
+    All orders of n ≤ 7 models, 10,000 random ones of more, from a generator with seed 0.  NaN where
+    there is no correlation.
+
+    Examples
+    --------
+    >>> pairs = np.arange(4.0)[:, None] * [1.0, 2.0]
+    >>> p_value(pairs) == 2 / 24  # two of the 24 orders of four models
+    True
+    """
+    if len(pairs) < FEWEST or np.isnan(_correlations(pairs[None])[0]):
+        return float("nan")
+    x, y = pairs.T
+
+    def statistic(values: NDArray[np.float64], axis: int) -> NDArray[np.float64]:
+        values = np.moveaxis(np.atleast_2d(values), axis, -1)
+        return _correlations(np.stack((values, np.broadcast_to(y, values.shape)), axis=-1))
+
+    test = stats.permutation_test(
+        (x,),
+        statistic,
+        permutation_type="pairings",
+        vectorized=True,
+        n_resamples=RESAMPLES,
+        random_state=np.random.default_rng(SEED),
+    )
+    return float(np.squeeze(test.pvalue))
 
 
 def _correlations(pairs: NDArray[np.float64]) -> NDArray[np.float64]:

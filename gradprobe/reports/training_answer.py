@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from gradprobe.reports.survival import Relation
 
+SIGNIFICANT = 0.05
+"""A correlation counts if shuffled accuracies correlate as strongly no more often than this."""
+
 MOST_SENTENCES = 24
 """Above so many models the table alone tells each model's accuracy."""
 
@@ -224,7 +227,15 @@ def _relations(relations: Sequence[Relation]) -> Markup:
     """Say whether the gradient at initialisation tells the accuracy, task by task."""
     if not relations:
         return Markup("")
-    parts = [Markup("on {} {}").format(_task(one.task), _told(one)) for one in relations]
+    parts = [
+        Markup("on {} {}").format(_task(one.task), _told(one))
+        for one in relations
+        if one.models >= FEWEST
+    ]
+    few = [_task(one.task) for one in relations if one.models < FEWEST]
+    if few:
+        told = Markup("on {} it is not known: it takes {} models")
+        parts.append(told.format(listing(few), FEWEST))
     return Markup(
         "Does the gradient at initialisation tell the accuracy? By "
         '<a href="#survival">Spearman’s rank correlation</a> of accuracy with −|log gain|: {}.'
@@ -234,21 +245,17 @@ def _relations(relations: Sequence[Relation]) -> Markup:
 def _told(relation: Relation) -> str:
     models = plural(relation.models, "model")
     if np.isnan(relation.correlation):
-        few = relation.models < FEWEST
-        return (
-            f"it is not known, {models} are too few" if few else "it is not known, all rank alike"
-        )
+        return "it is not known, all rank alike"
     correlation, low, high = (
         f"{value:.2f}".replace("-", MINUS)
         for value in (relation.correlation, relation.low, relation.high)
     )
     verdict = "that cannot be told"
-    if relation.low > 0:
-        verdict = "it does"
-    elif relation.high < 0:
-        verdict = "it does, the other way round"
+    if relation.p_value <= SIGNIFICANT:
+        verdict = "it does" if relation.correlation > 0 else "it does, the other way round"
     left = f", {relation.unresolved} more not resolved" if relation.unresolved else ""
-    return f"{verdict} ({correlation}, 95 % interval {low} to {high}, {models}{left})"
+    p_value = f"p = {relation.p_value:.2g}" if relation.p_value >= 0.001 else "p < 0.001"
+    return f"{verdict} ({correlation}, 95 % interval {low} to {high}, {p_value}, {models}{left})"
 
 
 def _task(label: object) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from fractions import Fraction
+from itertools import permutations
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from scipy import stats
 from gradprobe import frame
 from gradprobe.reports.example import ExampleCell, ExampleResults, ExampleStudy
 from gradprobe.reports.example_trainings import example_trainings
-from gradprobe.reports.survival import Relation, relations, spearman
+from gradprobe.reports.survival import p_value, relations, spearman
 from gradprobe.reports.training_answer import answer, points
 from gradprobe.reports.trainings import chance_level, outcomes, trainings
 
@@ -186,25 +187,44 @@ def test_too_few_models_give_no_correlation() -> None:
     assert math.isnan(related[0].correlation)
     rows = outcomes(trainings(results.table, results.cells), results.cells)
     others = " ".join(str(line.striptags()) for line in answer(rows, related).others)
-    assert "3 models are too few" in others
+    assert "on digits it is not known: it takes 4 models" in others
 
 
-def test_the_words_follow_the_interval() -> None:
+@given(st.permutations(range(7)))
+@settings(max_examples=20)
+def test_the_p_value_is_that_of_all_permutations(order: list[int]) -> None:
+    """Against the definition: of 5040 orders, those that correlate as strongly, twice one side."""
+    pairs = np.stack((np.arange(7.0), np.array(order, dtype=float)), axis=1)
+    every = np.array([np.dot(range(7), other) for other in permutations(order)])
+    own = np.dot(range(7), order)
+    expected = min(1.0, 2 * min((every >= own).mean(), (every <= own).mean()))
+    assert p_value(pairs) == pytest.approx(expected, abs=1e-12)
+
+
+def test_four_models_in_the_same_order_are_too_few_to_tell() -> None:
+    pairs = np.arange(4.0)[:, None] * [1.0, 1.0]
+    assert spearman(pairs) == pytest.approx((1.0, 1.0, 1.0))
+    assert p_value(pairs) > 0.05
+    assert p_value(np.arange(8.0)[:, None] * [1.0, -1.0]) < 0.001
+
+
+def test_the_words_follow_the_permutation_test() -> None:
     results = example_trainings(tasks=["digits"])
     runs = trainings(results.table, results.cells)
     (relation,) = relations(results.table, runs)
     rows = outcomes(runs, results.cells)
-    for low, high, words in (
-        (0.2, 0.9, "on digits it does (0.70, 95 % interval 0.20 to 0.90, 5 models)"),
-        (-0.9, -0.2, "on digits it does, the other way round (0.70"),
-        (-0.1, 0.9, "on digits that cannot be told (0.70, 95 % interval −0.10"),
+    relation = relation._replace(low=-0.1, high=0.9)
+    for correlation, p, words in (
+        (0.7, 0.01, "on digits it does (0.70, 95 % interval −0.10 to 0.90, p = 0.01, 5 models)"),
+        (
+            -0.7,
+            1e-4,
+            "on digits it does, the other way round (−0.70, 95 % interval −0.10 to 0.90, p",
+        ),
+        (0.7, 0.23, "on digits that cannot be told (0.70, 95 % interval −0.10 to 0.90, p = 0.23"),
     ):
-        told = answer(rows, [replace_interval(relation, low, high)]).others[-1]
-        assert words in told.striptags()
-
-
-def replace_interval(relation: Relation, low: float, high: float) -> Relation:
-    return relation._replace(low=low, high=high)
+        one = relation._replace(correlation=correlation, p_value=p)
+        assert words in answer(rows, [one]).others[-1].striptags()
 
 
 def test_a_cell_without_training_rows_is_no_training() -> None:
