@@ -177,6 +177,12 @@ def log_diagonal_of(R: Tensor) -> Tensor:
     return R.diagonal(dim1=-2, dim2=-1).abs().double().log()
 
 
+def zeros_of(d: Tensor) -> Tensor | None:
+    """Return where d is −inf, or None if it is nowhere."""
+    zeros = d == -torch.inf
+    return zeros if bool(zeros.any()) else None
+
+
 def without_zeros(factors: UpperFactor, zeros: Tensor | None) -> UpperFactor:
     """Drop the columns where `zeros`, in the order before: they are times e^d, which is zero."""
     if zeros is None:

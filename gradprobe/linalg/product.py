@@ -22,7 +22,7 @@ from gradprobe.linalg.reduction import log_singular_values
 from gradprobe.linalg.rounding_within import RoundingWithin
 from gradprobe.linalg.spectrum import Spectrum
 from gradprobe.linalg.strays import Move, Strays
-from gradprobe.linalg.stride import DELICATE, SEVERAL, Stride
+from gradprobe.linalg.stride import DELICATE, SEVERAL, Stride, spread
 from gradprobe.linalg.stride import LONGEST as LONGEST_STRIDE
 from gradprobe.linalg.structure import Structure
 
@@ -45,7 +45,6 @@ SINGULAR = math.log(1e4)
 
 ORDINARY = {torch.float64: 2.0**100, torch.float32: 2.0**20}
 """Factor at once where the columns' largest entry leaves 1 / this … this: more may overflow."""
-
 
 LOST = 25.0
 """The logarithm of a loss that leaves of a direction no more than rounding has put in its place."""
@@ -262,14 +261,11 @@ class GradedProduct:
         self._columns = columns
         self._pending.append(step)
         ordinary = 1 / ORDINARY[self.dtype] < min(largest) <= max(largest) < ORDINARY[self.dtype]
-        ratios = (
-            high / low if low else math.inf for low, high in zip(smallest, largest, strict=True)
-        )
-        self._spread = math.log(max(ratios))
+        self._spread = spread(smallest, largest)
         if not self._stride.multiplied(self._spread) or not ordinary:
             self._factor()
         else:
-            self._rounding.arise(columns)
+            self._rounding.arise(self._rows)
 
     def _factor(self) -> None:
         """Factor the columns; where too many steps were multiplied, do them again in halves."""
@@ -359,7 +355,7 @@ class GradedProduct:
             self._strays.turn(
                 None if order is None else order[0], self._move(factors, d, torch.zeros_like(d))
             )
-        factors = graded.without_zeros(factors, _zeros_of(d))
+        factors = graded.without_zeros(factors, graded.zeros_of(d))
         self._at = graded.join(graded.Graded(L, d, W), factors)
         self._at = self._at._replace(U=U @ factors.Q)
         way = standstill(V, order)
@@ -367,7 +363,7 @@ class GradedProduct:
         way = onwards(way._replace(A=inverse), factors, torch.full_like(d, -torch.inf))
         self._history.append(without_copies(way), self._at.d[0])
         self._U = self._columns = self._at.U
-        self._d, self._dead = self._at.d, _zeros_of(self._at.d)
+        self._d, self._dead = self._at.d, graded.zeros_of(self._at.d)
 
     def _logarithms(self) -> Tensor:
         """Return d as it is now, V being left behind."""
@@ -399,9 +395,3 @@ class GradedProduct:
         if self._dead is not None:
             deficit = deficit.masked_fill(graded.take(self._dead, factors.order), -torch.inf)
         return float(deficit.max())
-
-
-def _zeros_of(d: Tensor) -> Tensor | None:
-    """Return where d is −inf, or None if it is nowhere."""
-    zeros = d == -torch.inf
-    return zeros if bool(zeros.any()) else None

@@ -49,7 +49,7 @@ class RoundingWithin:
     >>> turn = torch.tensor([[0.6, -0.8], [0.8, 0.6]], dtype=torch.float64)
     >>> there = turn @ torch.diag(torch.tensor([1.0, 1e-6], dtype=torch.float64))
     >>> within = RoundingWithin(there, longest=2)
-    >>> within.arise(there)
+    >>> within.arise(there.abs().amax(-1))
     >>> within.go_on(there.inverse())
     >>> back = there.inverse() @ there
     >>> factors = factor(back, None, sizes_of(back))
@@ -75,9 +75,8 @@ class RoundingWithin:
         if self._Z is not None:
             self._Z = step @ self._Z
 
-    def arise(self, columns: Tensor) -> None:
-        """Add the rounding errors of a Y_j that is not the last of its block."""
-        sizes = columns.abs().amax(-1)
+    def arise(self, sizes: Tensor) -> None:
+        """Add the rounding errors of a Y_j that is not the last of its block, of rows as large."""
         if self._Z is not None:
             # Where rows of J Y cancel, the errors of J Y are those of what has been cancelled: J Z
             # is as large as they are, times as many errors as it is the sum of.

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 DELICATE = math.log(1e3)
 """A deficit (`graded.log_deficit`) beyond this: the block has cost too many digits."""
@@ -81,3 +85,15 @@ class Stride:
             self._beyond -= FORGETTING
         self.length = min(2 * self.length, LONGEST) if passed else max(1, self._steps // 2)
         self._steps, self._inner = 0, 0.0
+
+
+def spread(smallest: Sequence[float], largest: Sequence[float]) -> float:
+    """Return by how many nats the rows of a matrix differ in size: at most, of several matrices.
+
+    Examples
+    --------
+    >>> spread([1.0, 0.0], [1.0, 1.0])
+    inf
+    """
+    ratios = (high / low if low else math.inf for low, high in zip(smallest, largest, strict=True))
+    return math.log(max(ratios))
