@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 MARGIN = 24
+BAR = 48
+"""The height of the bar that stays at the top of a narrow page."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +49,10 @@ class Picture:
     scale: float = 0.8
 
 
-DECAY, DIGITS, DYNAMICS = (
+DECAY, DIGITS, EIGENVALUES, DYNAMICS = (
     "reports/gradient_decay/report.html",
     "reports/paper/digits_accuracy.html",
+    "reports/paper/jacobian_eigenvalues.html",
     "reports/paper/dynamics.html",
 )
 FIRST_CHART = "#figure-gradient-end-to-end-0"
@@ -64,6 +67,7 @@ PICTURES = (
     ),
     Picture(DECAY, "docs/images/gradient_decay.png"),
     Picture(DIGITS, "docs/images/digits_accuracy.png", start="#survival"),
+    Picture(EIGENVALUES, "docs/images/jacobian_eigenvalues.png", start="#moduli"),
     Picture(DYNAMICS, "docs/images/dynamics.png", start="#portraits"),
 )
 
@@ -87,7 +91,7 @@ def take(browser: Any, picture: Picture, root: Path = ROOT) -> None:
     page.goto((root / picture.report).as_uri(), wait_until="load")
     if picture.parts:
         page.evaluate(SHOW_ONLY, list(picture.parts))
-    top = _edges(page, picture.start)[0] - MARGIN if picture.start else 0
+    top = _edges(page, picture.start)[0] - MARGIN - BAR if picture.start else 0
     bottom = _edges(page, picture.end)[1] + MARGIN if picture.end else top + picture.height
     page.set_viewport_size({"width": picture.width, "height": round(bottom - top)})
     page.evaluate("top => window.scrollTo(0, top)", top)

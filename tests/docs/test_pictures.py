@@ -38,7 +38,7 @@ def test_a_picture_has_the_parts_that_are_asked_for_and_no_others(
     assert _size(tmp_path / "all.png") == (800, 2 * (100 + 50 + 50 + pictures.MARGIN))
     lower = pictures.Picture("page.html", "low.png", start="#c", end="#d", width=400, scale=1.0)
     pictures.take(browser, lower, tmp_path)
-    assert _size(tmp_path / "low.png") == (400, 30 + 50 + 2 * pictures.MARGIN)
+    assert _size(tmp_path / "low.png") == (400, 30 + 50 + 2 * pictures.MARGIN + pictures.BAR)
 
 
 def _size(path: Path) -> tuple[int, int]:

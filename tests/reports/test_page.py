@@ -168,7 +168,9 @@ def test_one_probe_is_enough(probe: str) -> None:
     page = Page(build_report(example_results(models=6, probes=[probe])))
     text = page.text()
     assert ("Singular values were not measured." in text) == (probe != "singular_values")
-    assert ("Eigenvalues were not measured." in text) == (probe != "eigenvalue_real_parts")
+    assert ("Eigenvalues of single steps were not measured." in text) == (
+        probe != "eigenvalue_real_parts"
+    )
     assert ("gradient" in page.ids) == (probe == "gradient_norm")
     assert ("is not answered here" in text) == (probe == "eigenvalue_real_parts")
 

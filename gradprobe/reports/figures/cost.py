@@ -85,7 +85,7 @@ def cost_of_models(
             style = look(models.index(row["model"]))
             for column, axes in columns:
                 _mark(axes, row, column, place, style)
-            _name(first, place, names[place], share)
+            _name(first, place, names[place], width - 28)  # above the marks of both columns
         for column, axes in columns:
             _limits(axes, rows, column)
     return figure
