@@ -8,7 +8,7 @@ import torch
 
 from gradprobe.linalg.graded import identity_like, take
 from gradprobe.linalg.passage import Passage, composed, rescaled, standstill
-from gradprobe.linalg.spreads import Spreads, without_zeros
+from gradprobe.linalg.spreads import Extent, Spreads, without_zeros
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -30,16 +30,15 @@ class Stretch(NamedTuple):
         Which one it was in `Spreads`.
     changes
         How often values had become zero by the end, or been lost.
-    widest
-        How far the values had spread on the way, as `Spreads` has it. None: not known yet, or
-        there was no step.
+    extent
+        Between which spreads it went. None: not known yet, or there was no step.
     """
 
     passage: Passage
     d: Tensor
     number: int
     changes: int
-    widest: Tensor | None = None
+    extent: Extent | None = None
 
 
 class Sensitivity(NamedTuple):
@@ -76,8 +75,8 @@ class History:
     t to the end. B is formed at the end of every stretch, where its columns are well scaled.
 
     At most `MOST` stretches are kept: the neighbours are joined in which least is lost. Inside a
-    stretch, B is not known. Where values lay farther apart there than in the end, by x nats, the
-    steps between have enlarged an error of one of them along another e^x times.
+    stretch, B is not known. Where values lay farther apart there than later, by x nats, the steps
+    between have enlarged an error of one of them along another e^x times.
 
     All this holds near the product as it is computed. Where directions that had parted come back
     together, as in thirty steps there and back, they come only as far as rounding lets them, and
@@ -105,14 +104,13 @@ class History:
     def _join(self) -> None:
         """See how far the latest stretches had spread, and join all until they are few."""
         for stretch in self._fresh:
-            widest = self._spreads.taken(stretch.number)
-            self._stretches.append(stretch._replace(widest=widest))
+            extent = self._spreads.taken(stretch.number)
+            self._stretches.append(stretch._replace(extent=extent))
         self._fresh = []
         while len(self._stretches) > MOST:
             at = self._least_lost()
             first, second = self._stretches[at : at + 2]
             self._stretches[at : at + 2] = [_joined(first, second)]
-        self._spreads.keep({stretch.changes for stretch in self._stretches})
 
     def _least_lost(self) -> int:
         """Return which stretch but the last has the smallest share in what has been lost."""
@@ -146,6 +144,7 @@ class History:
         of_steps = torch.zeros(V.shape[:-1], dtype=V.dtype, device=V.device)
         of_product = of_steps + 1.0
         rest = standstill(V, order)
+        later: Stretch | None = None
         for stretch in reversed(self._stretches):
             passage = stretch.passage
             d = -take(stretch.d, rest.order)
@@ -153,7 +152,12 @@ class History:
             columns = torch.linalg.inv_ex(duals).inverse.square()
             lengths = duals.square().sum(-1)
             of_steps = of_steps + (passage.loss.unsqueeze(-2) @ columns).squeeze(-2) * lengths
-            of_steps = of_steps + self._lost_inside(stretch, rest.order)
+            of_steps = of_steps + _lost_inside(stretch, rest.order, later)
+            later = (
+                stretch
+                if later is None
+                else stretch._replace(extent=_followed(stretch, later, stretch.extent))
+            )
             of_product = of_product.maximum(columns.sum(-2) * lengths)
             rest = composed(passage, rest)
         of_steps, of_product = (
@@ -162,18 +166,30 @@ class History:
         reversal, none = self._spreads.reversal(), torch.zeros_like(of_steps)
         return Sensitivity(of_steps, of_product, none if reversal is None else reversal, none)
 
-    def _lost_inside(self, stretch: Stretch, order: Tensor) -> Tensor:
-        """Return what is lost inside a stretch beyond what its end tells of, (..., n)."""
-        last = self._spreads.last(stretch.changes)
-        if stretch.widest is None or last is None:
-            return torch.zeros_like(stretch.d)
-        back = (stretch.widest - last).clamp(min=0.0).amax(0)
-        return take(stretch.passage.loss, order) * (2 * back).expm1()
-
 
 def _joined(first: Stretch, second: Stretch) -> Stretch:
-    """Return both stretches as one; where values became zero between them, the second's spreads."""
-    widest = second.widest
-    if first.widest is not None and first.changes == second.changes:
-        widest = first.widest if widest is None else first.widest.maximum(widest)
-    return second._replace(passage=composed(first.passage, second.passage), widest=widest)
+    """Return both stretches as one."""
+    passage = composed(first.passage, second.passage)
+    return second._replace(passage=passage, extent=_followed(first, second, second.extent))
+
+
+def _followed(first: Stretch, second: Stretch, otherwise: Extent | None) -> Extent | None:
+    """Return the extent of both stretches; `otherwise` if values became zero between them."""
+    if first.changes != second.changes:
+        return otherwise
+    if first.extent is None or second.extent is None:
+        return first.extent or second.extent
+    return first.extent.then(second.extent)
+
+
+def _lost_inside(stretch: Stretch, order: Tensor, later: Stretch | None) -> Tensor:
+    """Return what is lost inside a stretch beyond what its end tells of, (..., n).
+
+    `later` has the extent of all that follow.
+    """
+    if stretch.extent is None:
+        return torch.zeros_like(stretch.d)
+    back = stretch.extent.returned
+    if later is not None and later.extent is not None and later.changes == stretch.changes:
+        back = back.maximum(stretch.extent.widest - later.extent.narrowest)
+    return take(stretch.passage.loss, order) * (2 * back.clamp(min=0.0).amax(0)).expm1()

@@ -4,12 +4,49 @@ from __future__ import annotations
 
 import copy
 from itertools import groupby
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 AT_ONCE = 32
 """How many notes of d are worked up together: each by itself would cost as much as all of them."""
+
+
+class Extent(NamedTuple):
+    """Between which spreads some steps went, each of shape (2, ..., n).
+
+    Attributes
+    ----------
+    widest, narrowest
+        On the way.
+    returned
+        By how much one was narrower than one before.
+    """
+
+    widest: Tensor
+    narrowest: Tensor
+    returned: Tensor
+
+    @classmethod
+    def of(cls, spreads: Tensor) -> Extent:
+        """Return what spreads in turn, of shape (m, 2, ..., n), come to.
+
+        Examples
+        --------
+        >>> Extent.of(torch.tensor([0.0, 5.0, 3.0, 9.0]).reshape(4, 1, 1)).returned.item()
+        2.0
+        """
+        returned = (spreads.cummax(0).values - spreads).amax(0)
+        return cls(spreads.amax(0), spreads.amin(0), returned)
+
+    def then(self, later: Extent) -> Extent:
+        """Return the extent of both in turn."""
+        return Extent(
+            self.widest.maximum(later.widest),
+            self.narrowest.minimum(later.narrowest),
+            self.returned.maximum(later.returned).maximum(self.widest - later.narrowest),
+        )
 
 
 class Spreads:
@@ -36,15 +73,14 @@ class Spreads:
         self._widest: Tensor | None = None
         self._reversal: Tensor | None = None
         self._zeros = 0
-        self._of_stretches: dict[int, Tensor] = {}
-        self._last: dict[int, Tensor] = {}
+        self._extents: dict[int, Extent] = {}
+        self._last: Tensor | None = None
         self.stretch, self.changes = 0, 0
 
     def copied(self) -> Spreads:
         """Return one that can go on apart from this one."""
         twin = copy.copy(self)
-        twin._noted, twin._of_stretches = list(self._noted), dict(self._of_stretches)
-        twin._last = dict(self._last)
+        twin._noted, twin._extents = list(self._noted), dict(self._extents)
         return twin
 
     @property
@@ -64,7 +100,7 @@ class Spreads:
         if zeros != self._zeros or anew:  # what has become zero has not come back
             self._work_up()
             self._widest, self._zeros = None, zeros
-            self._of_stretches.pop(self.stretch, None)
+            self._extents.pop(self.stretch, None)
             self.changes += 1
         self._noted.append((self.stretch, d))
 
@@ -82,38 +118,26 @@ class Spreads:
         None if nothing has been noted.
         """
         self._work_up()
-        if self._widest is None:
+        if self._widest is None or self._last is None:
             return None
-        return (self._widest - self._last[self.changes]).amax(0)
+        return (self._widest - self._last).amax(0)
 
-    def taken(self, stretch: int) -> Tensor | None:
-        """Return the widest spreads of a stretch, (2, ..., n), and forget them.
-
-        None if nothing has been noted in it.
-        """
+    def taken(self, stretch: int) -> Extent | None:
+        """Return the extent of a stretch, and forget it; None if nothing has been noted in it."""
         self._work_up()
-        return self._of_stretches.pop(stretch, None)
-
-    def last(self, changes: int) -> Tensor | None:
-        """Return the last spreads before there were more changes, (2, ..., n)."""
-        return self._last.get(changes)
-
-    def keep(self, changes: set[int]) -> None:
-        """Forget the last spreads but those that may still be asked for."""
-        wanted = changes | {self.changes}
-        self._last = {key: last for key, last in self._last.items() if key in wanted}
+        return self._extents.pop(stretch, None)
 
     def _work_up(self) -> None:
         """Bring the widest spreads and the reversal up to what has been noted."""
         if not self._noted:
             return
         spreads = spreads_of(torch.stack([d for _, d in self._noted]))
-        self._last[self.changes] = spreads[-1]
+        self._last = spreads[-1]
         start = 0
         for stretch, group in groupby(stretch for stretch, _ in self._noted):
             end = start + len(list(group))
-            widest, before = spreads[start:end].amax(0), self._of_stretches.get(stretch)
-            self._of_stretches[stretch] = widest if before is None else widest.maximum(before)
+            extent, before = Extent.of(spreads[start:end]), self._extents.get(stretch)
+            self._extents[stretch] = extent if before is None else before.then(extent)
             start = end
         if self._widest is not None:
             spreads = torch.cat((self._widest.unsqueeze(0), spreads))

@@ -55,7 +55,7 @@ def test_moderate_steps_are_multiplied_in_twos_at_no_cost_in_digits() -> None:
     exact = reference(steps)
     assert_honest(spectrum, exact)
     np.testing.assert_allclose(spectrum.log_singular_values, exact, rtol=0, atol=1e-11)
-    assert float(spectrum.error.max()) < 2e-10
+    assert float(spectrum.error.max()) < 3e-10
 
 
 def test_a_zero_row_within_a_stride_still_bounds_the_rank() -> None:

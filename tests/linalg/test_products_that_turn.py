@@ -111,3 +111,11 @@ def test_a_turn_is_told_by_the_leading_values(before: int, steps: int) -> None:
     generator = torch.Generator().manual_seed(0)
     leading = leading_singular_values(there_and_back, 2, generator=generator)
     families.assert_honest(leading.spectrum, families.reference(product)[:2])
+
+
+def test_values_that_come_closer_for_a_few_steps_are_told() -> None:
+    """Saturated units: two values came closer by eight nats and parted again inside a stretch."""
+    steps = families.tanh_network(20, 40, 8103, gain=8.0)
+    spectrum = families.absorbed(steps).log_singular_values()
+    families.assert_honest(spectrum, families.reference(steps))
+    assert bool((spectrum.error < 1e-7).all())
