@@ -23,6 +23,8 @@ from gradprobe.studies.own_cells import with_cell_files
 from gradprobe.studies.workplace import Workplace
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from gradprobe.studies.store import StudyResults
 
 
@@ -43,10 +45,10 @@ class Done:
             path.unlink()
         self.results: StudyResults = studies.read_results(self.folder)
 
-    def values(self, model: str, quantity: str) -> np.ndarray[Any, Any]:
+    def rows(self, model: str, quantity: str) -> pd.DataFrame:
         table = self.results.table.query("model == @model and quantity == @quantity")
         assert len(table) > 1
-        return table["value"].to_numpy()
+        return table
 
 
 @pytest.fixture(scope="module")
@@ -62,8 +64,12 @@ def test_a_rewritten_vanilla_network_learns_and_measures_as_the_built_in_one(
     quantities = set(table.query("model == 'vanilla' and probe != 'size'")["quantity"])
     assert {"train_loss", "validation_loss", "test_accuracy", "log_sigma"} <= quantities
     for quantity in quantities:
-        got, expected = done.values(model, quantity), done.values("vanilla", quantity)
-        np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12, err_msg=quantity)
+        got, expected = done.rows(model, quantity), done.rows("vanilla", quantity)
+        # Weights that differ in their last bits move small singular values by more than that.
+        errors = got["error"].fillna(0).to_numpy() + expected["error"].fillna(0).to_numpy()
+        assert (errors < 1e-9).all()
+        off = np.abs(got["value"].to_numpy() - expected["value"].to_numpy())
+        assert (off <= 1e-12 + errors).all(), (quantity, off.max(), errors.max())
     methods = set(table.query("model == @model and probe == 'gradient_norm'")["method"])
     assert methods == {"autograd_chunked" if model == "Plain" else "pointwise"}
 
